@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The filters of the rollout: doors to the plan and to the table at its end. Each is documented in a file of its name."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from collections.abc import Callable, Mapping, Sequence
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils import hierarchy, rollout
+
+Hostvars = Mapping[str, Mapping[str, t.Any]]
+
+
+def rollout_plan(
+    hosts: Sequence[str],
+    hostvars: Hostvars,
+    strategy: str = "bottom_up",
+    batch: int | str | None = None,
+    only: Sequence[str] | None = None,
+    require_tls: bool = False,
+) -> dict[str, t.Any]:
+    """Check the whole tree with what was seen, and say where every server stands. Raises AnsibleFilterError with every problem."""
+    in_run = list(hosts if only is None else only)
+    seen = _seen(in_run, hostvars)
+    tree = _tree(hosts, hostvars, seen)
+    try:
+        waves = hierarchy.waves(tree, t.cast("hierarchy.Strategy", strategy), batch, in_run)
+    except ValueError as error:
+        raise AnsibleFilterError(f"{error} Nothing was changed.") from None
+    pools = {name: hostvars[name].get("https_server_pool") or {} for name in in_run}
+    plan = rollout.make_plan(tree, waves, seen, pools, require_tls=require_tls, now=datetime.datetime.now(tz=datetime.UTC))
+    return {"finished": list(plan.finished), "moved": list(plan.moved), "downstream": plan.downstream, "lines": list(plan.lines)}
+
+
+def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str] | None = None, check_mode: bool = False) -> list[str]:
+    """The table at the end of a rollout, as lines."""
+    in_run = list(hosts if only is None else only)
+    seen = _seen(in_run, hostvars)
+    try:
+        tree = _tree(hosts, hostvars, {})
+    except AnsibleFilterError as error:
+        return [str(error)]
+    outcomes: dict[str, rollout.Outcome] = {}
+    moves: dict[str, list[str]] = {}
+    for name in in_run:
+        outcome = hostvars[name].get("wsus_outcome")
+        if outcome:
+            outcomes[name] = _outcome(outcome)
+        for result in (hostvars[name].get("wsus_moves") or {}).get("results") or []:
+            moves.setdefault(str(result.get("item")), []).extend(result.get("changes") or [])
+    return rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode)
+
+
+def rollout_failure(result: t.Any) -> str:
+    """What a failed result says, those of a loop as well, as one text."""
+    if not isinstance(result, Mapping):
+        return str(result)
+    failed = [str(each.get("msg")) for each in result.get("results") or [] if isinstance(each, Mapping) and each.get("failed")]
+    return " ".join(failed) or str(result.get("msg") or "it gave no reason")
+
+
+def _outcome(outcome: Mapping[str, t.Any]) -> rollout.Outcome:
+    return rollout.Outcome(
+        ok=bool(outcome.get("ok")),
+        task=outcome.get("task"),
+        message=outcome.get("message"),
+        changes=tuple(outcome.get("changes") or ()),
+        state=outcome.get("state") or None,
+        url=outcome.get("url"),
+        checked=outcome.get("checked"),
+        notes=tuple(outcome.get("notes") or ()),
+    )
+
+
+def _seen(names: Sequence[str], hostvars: Hostvars) -> dict[str, rollout.Seen]:
+    return {name: rollout.Seen.from_result(hostvars[name].get("wsus_seen")) for name in names}
+
+
+def _tree(hosts: Sequence[str], hostvars: Hostvars, seen: Mapping[str, rollout.Seen]) -> hierarchy.Hierarchy:
+    observed = {name: hierarchy.Observed.from_state(found.state) for name, found in seen.items() if found.state is not None}
+    try:
+        return hierarchy.build(hierarchy.read(hosts, hostvars, observed))
+    except hierarchy.HierarchyError as error:
+        problems = "".join(f"\n- {problem}" for problem in error.problems)
+        raise AnsibleFilterError(f"The tree of WSUS servers cannot be worked through. Nothing was changed.{problems}") from None
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        return {"rollout_plan": rollout_plan, "rollout_result": rollout_result, "rollout_failure": rollout_failure}

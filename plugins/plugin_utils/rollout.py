@@ -1,0 +1,265 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""A rollout over the hierarchy: what the plan says before anything is touched, and the table at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+from .application_pool import BEST_PRACTICES, plan_application_pool
+from .hierarchy import Hierarchy, tree_lines
+from .state import LookNeeded, Refusal, State, configured_name, default_https_port
+from .synchronization import SynchronizationWish, plan_synchronization
+from .verdict import standing
+
+UNKNOWN = "not reached"
+WIDTH = 110
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the plan saw of one server: the result of its observation, or why there is none."""
+
+    state: State | None = None
+    verdict: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    fqdn: str | None = None
+    problem: str | None = None
+
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any] | None) -> Seen:
+        """From the result of wsus_server_info, failed or not; None where nobody looked."""
+        if result is None:
+            return cls()
+        if not result.get("verdict"):
+            return cls(problem=str(result.get("msg") or "it gave no reason"))
+        return cls(cast("State", result["state"]), result["verdict"], result.get("fqdn"))
+
+    @property
+    def standing(self) -> str:
+        """Where it stands, in a few words."""
+        return standing(self.state) if self.state else UNKNOWN
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a server's own wave ended: well or not, in which task and why not, what was changed, and the state then."""
+
+    ok: bool
+    task: str | None = None
+    message: str | None = None
+    changes: tuple[str, ...] = ()
+    state: State | None = None
+    url: str | None = None
+    checked: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class RolloutPlan:
+    """What the plan found: servers that are finished, downstream servers whose synchronization is, who is below whom in
+    this run, and the lines to show."""
+
+    finished: tuple[str, ...]
+    moved: tuple[str, ...]
+    downstream: dict[str, list[str]]
+    lines: tuple[str, ...]
+
+
+def make_plan(
+    hierarchy: Hierarchy,
+    waves: Sequence[Sequence[str]],
+    seen: Mapping[str, Seen],
+    pools: Mapping[str, Mapping[str, Any]],
+    *,
+    require_tls: bool,
+    now: datetime.datetime,
+) -> RolloutPlan:
+    """Judge every server of a run. WAVES has the servers of this run; POOLS by server what differs from the best practices of its pool."""
+    in_run = {name for wave in waves for name in wave}
+    moved = [name for name in hierarchy.servers if name in in_run and _has_moved(hierarchy, name, seen, now)]
+    finished = [
+        name
+        for name in hierarchy.servers
+        if name in in_run and _is_finished(hierarchy, name, seen.get(name, Seen()), pools.get(name, {}), in_run, set(moved), require_tls, now)
+    ]
+    notes = {name: _plan_note(hierarchy, name, seen.get(name, Seen()), in_run, set(moved), set(finished), require_tls) for name in hierarchy.servers}
+    lines = [f"{len(hierarchy.servers)} WSUS servers, {len(finished)} of them finished, in {len(waves)} waves.", ""]
+    lines += tree_lines(hierarchy, notes)
+    lines.append("")
+    lines += [f"Wave {number}: {', '.join(wave)}" for number, wave in enumerate(waves, start=1)]
+    outside = [name for name in hierarchy.servers if name not in in_run]
+    if outside:
+        lines.append(f"Not in this run (--limit), left as they are: {', '.join(outside)}")
+    if not require_tls:
+        lines += ["", "TLS will not be required: clients go on reaching every server over HTTP until it is (wsus_require_tls: true)."]
+    downstream = {name: [lower for lower in hierarchy.downstream(name) if lower in in_run] for name in hierarchy.servers}
+    return RolloutPlan(tuple(finished), tuple(moved), {name: lower for name, lower in downstream.items() if lower}, tuple(lines))
+
+
+def upstream_address(hierarchy: Hierarchy, name: str, seen: Mapping[str, Seen]) -> tuple[str, int] | None:
+    """The name and port that a downstream server is to name its upstream of the inventory by; None where that is not known yet."""
+    upstream = hierarchy.upstream(name)
+    if upstream is None:
+        return None
+    server, found = hierarchy.servers[upstream], seen.get(upstream, Seen())
+    if found.state is None:
+        return None
+    try:
+        known_as = server.fqdn or configured_name(found.state) or str(found.state["computer"]["fqdn"])
+        return known_as, default_https_port(found.state)
+    except Refusal:
+        return None
+
+
+def _has_moved(hierarchy: Hierarchy, name: str, seen: Mapping[str, Seen], now: datetime.datetime) -> bool:
+    address, state = upstream_address(hierarchy, name, seen), seen.get(name, Seen()).state
+    if hierarchy.upstream(name) is None or state is None or state["api"] is None or address is None:
+        return False
+    try:
+        return not plan_synchronization(state, SynchronizationWish(address[0], address[1], synchronize=True), now).changes
+    except (Refusal, LookNeeded):
+        return False
+
+
+def _is_finished(
+    hierarchy: Hierarchy,
+    name: str,
+    found: Seen,
+    pool: Mapping[str, Any],
+    in_run: Collection[str],
+    moved: Collection[str],
+    require_tls: bool,
+    now: datetime.datetime,
+) -> bool:
+    if found.state is None or not found.verdict["offers_https"] or (require_tls and not found.verdict["requires_tls"]):
+        return False
+    server = hierarchy.servers[name]
+    if server.upstream_fqdn and (found.state["api"] is None or not found.state["api"]["synchronization"]["upstream_ssl"]):
+        return False
+    if any(lower in in_run and lower not in moved for lower in hierarchy.downstream(name)):
+        return False
+    try:
+        return not plan_application_pool(found.state, {**BEST_PRACTICES, **pool}).changes
+    except Refusal:
+        return False
+
+
+def _plan_note(
+    hierarchy: Hierarchy,
+    name: str,
+    found: Seen,
+    in_run: Collection[str],
+    moved: Collection[str],
+    finished: Collection[str],
+    require_tls: bool,
+) -> str:
+    if name not in in_run:
+        return "not in this run (--limit): still to do"
+    if found.state is None:
+        return f"cannot be looked at: {found.problem or 'nobody looked'}"
+    parts = [found.standing]
+    if hierarchy.upstream(name):
+        parts.append("synchronizes over TLS" if name in moved else "its synchronization moves after its upstream")
+    if name in finished:
+        parts.append("finished")
+    elif found.verdict["blocked_by"]:
+        parts.append(f"BLOCKED: {' '.join(found.verdict['blocked_by'])}")
+    elif not found.verdict["offers_https"]:
+        parts.append("will offer HTTPS" + (" and require TLS" if require_tls else ""))
+    elif require_tls and not found.verdict["requires_tls"]:
+        parts.append("will require TLS")
+    return ", ".join(parts)
+
+
+def result_lines(
+    hierarchy: Hierarchy,
+    seen: Mapping[str, Seen],
+    outcomes: Mapping[str, Outcome],
+    moves: Mapping[str, Sequence[str]],
+    in_run: Collection[str],
+    *,
+    check_mode: bool,
+) -> list[str]:
+    """The table at the end: every server with where it was and is, what happened to it, and what to do next. MOVES: what was changed of a
+    downstream server's synchronization in its upstream's wave."""
+    rows = []
+    for name in hierarchy.servers:
+        was = seen.get(name, Seen()).standing if name in in_run else "-"
+        outcome = outcomes.get(name)
+        now = "-"
+        if outcome and outcome.state:
+            now = standing(outcome.state)
+        elif name in in_run and outcome is None:
+            now = was
+        elif outcome and not outcome.ok:
+            now = "see below"
+        rows.append((name, was, now, _happened(outcome, moves.get(name, ()), name in in_run, check_mode)))
+    header = ("SERVER", "WAS", "WOULD BE" if check_mode else "IS", "WOULD HAPPEN" if check_mode else "WHAT HAPPENED")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
+    lines = ["  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip() for row in [header, *rows]]
+    return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode)]
+
+
+def _happened(outcome: Outcome | None, moved: Sequence[str], in_run: bool, check_mode: bool) -> str:
+    if not in_run:
+        return "not in this run (--limit): still to do"
+    if outcome is None:
+        # Its synchronization may have been turned already, in its upstream's wave.
+        return "its wave did not start" + (f"; {_count(moved, check_mode)} to its synchronization" if moved else "")
+    changes = [*outcome.changes, *moved]
+    if not outcome.ok:
+        return f"FAILED in '{outcome.task}'" + (f" after {_count(changes, check_mode)}" if changes else ", nothing changed before")
+    return _count(changes, check_mode) if changes else "finished already, nothing to do"
+
+
+def _count(changes: Sequence[str], check_mode: bool) -> str:
+    return f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}" + (" to make" if check_mode else "")
+
+
+def _next_steps(
+    hierarchy: Hierarchy, seen: Mapping[str, Seen], outcomes: Mapping[str, Outcome], in_run: Collection[str], check_mode: bool
+) -> list[str]:
+    lines: list[str] = []
+    for name, outcome in outcomes.items():
+        if not outcome.ok:
+            lines += _wrapped(f"{name} failed: {outcome.message}")
+    failed = [name for name, outcome in outcomes.items() if not outcome.ok]
+    waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
+    pending = [name for name, outcome in outcomes.items() if outcome.state and standing(outcome.state) == "restart pending"]
+    offering = [(name, outcome) for name, outcome in outcomes.items() if outcome.state and standing(outcome.state) == "offers HTTPS"]
+    unchecked = [name for name, outcome in outcomes.items() if outcome.checked and outcome.checked.startswith("not checked")]
+    for name, outcome in outcomes.items():
+        for note in outcome.notes:
+            lines += _wrapped(f"{name}: {note}")
+    steps: list[str] = []
+    if failed:
+        steps.append(f"Mend what failed on {', '.join(failed)}, and run this again: it goes on where it stopped.")
+    if waiting:
+        steps.append(f"No wave was started for {', '.join(waiting)}; the next run does.")
+    if pending and not check_mode:
+        steps.append(f"Restart {', '.join(pending)}: until then the new name is not in use, and TLS cannot be required.")
+    outside = [name for name in hierarchy.servers if name not in in_run]
+    if outside:
+        steps.append(f"Run this for {', '.join(outside)}: this run was limited to others.")
+    if offering and not check_mode:
+        steps.append("Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true:")
+    for number, step in enumerate(steps, start=1):
+        lines += _wrapped(f"{number}. {step}")
+    if offering and not check_mode:
+        lines += [f"   {outcome.url}  ({name})" for name, outcome in offering]
+    if unchecked and not check_mode:
+        lines += _wrapped(f"Not checked from outside: {', '.join(unchecked)}.")
+    if not lines:
+        lines.append("Nothing is left to do: every server requires TLS." if not check_mode else "Check mode: nothing was changed.")
+    elif check_mode:
+        lines.append("Check mode: nothing was changed.")
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False)

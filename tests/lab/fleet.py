@@ -1,0 +1,452 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A fleet from a small YAML file: which servers there are, who synchronizes from whom, and what is wrong with them.
+
+    domain: corp.example
+    servers:
+      wsus01: {}
+      wsus02: {upstream: wsus01, replica: true, certificate: expired}
+
+`tests/lab/fleets` has examples, and `Fleet` and `Server` name every key. An unknown key is refused by name.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+from uuid import NAMESPACE_DNS, uuid5
+
+import yaml
+
+from .authority import Authority, Issued, KeyKind
+from .engine import apply_changes
+from .faults import ServerFaults
+from .machine import Machine, format_time
+from .site import ColdPool
+from .tls import base64_of, thumbprint
+
+Stage = Literal["http", "offered", "required"]
+Document = dict[str, Any]
+
+#: The five services that must require TLS [BP, CFG], as IIS writes them.
+REQUIRED = ("ApiRemoting30", "ClientWebService", "DssAuthWebService", "ServerSyncWebService", "SimpleAuthWebService")
+_APPLICATIONS = (*REQUIRED, "Inventory", "ReportingWebService")
+_PRODUCTS = {"14393": "2016", "17763": "2019", "20348": "2022", "26100": "2025"}
+_SETUP = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
+_COMPUTER = r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
+_WINDOWS = r"HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+
+
+class FleetError(ValueError):
+    """A fleet file that cannot be, and why."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A certificate that a server is to have in its Personal store.
+
+    :param common_name: by default the server's name; `dns_names` are the SAN, by default the same
+    :param days: how many days it is still valid; a negative number is how long ago it ended
+    :param private_key: `ok`, `none` (there is none) or `lost` (there should be one)
+    :param authority: who issued it: `lab`, whose root everyone trusts, or `other`, whose root nobody does
+    """
+
+    common_name: str | None = None
+    dns_names: tuple[str, ...] | None = None
+    days: int = 365
+    key: KeyKind | None = None
+    signature: Literal["sha256", "sha1"] = "sha256"
+    private_key: Literal["ok", "none", "lost"] = "ok"
+    authority: Literal["lab", "other"] = "lab"
+    server_authentication: bool = True
+    friendly_name: str = "WSUS"
+
+
+def _kinds(fqdn: str, domain: str) -> dict[str, list[Wish]]:
+    other, wildcard = f"other.{domain}", f"*.{domain}"
+    return {
+        "ok": [Wish()],
+        "none": [],
+        "expired": [Wish(days=-3)],
+        "other_name": [Wish(common_name=other, dns_names=(other,))],
+        "no_key": [Wish(private_key="none")],
+        "lost_key": [Wish(private_key="lost")],
+        "sha1": [Wish(signature="sha1")],
+        "rsa1024": [Wish(key="rsa1024")],
+        "untrusted_ca": [Wish(authority="other")],
+        "wildcard": [Wish(common_name=wildcard, dns_names=(wildcard,))],
+        "two": [Wish(days=200, friendly_name="WSUS 2025"), Wish(days=380, friendly_name="WSUS 2026")],
+        "short_lived": [Wish(days=7)],
+    }
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server of a fleet.
+
+    :param upstream: the server it synchronizes from; None: from Microsoft Update
+    :param fqdn: the name it is known by, where that is not the one that Windows reports
+    :param ports: of HTTP and HTTPS
+    :param certificate: a kind (`ok`, `none`, `expired`, `other_name`, `no_key`, `lost_key`, `sha1`, `rsa1024`, `untrusted_ca`,
+        `wildcard`, `two`, `short_lived`), a mapping as `Wish` has it, or a list of either
+    :param trusts: whose roots are in its Root store: `lab`, `other`. `trusts_ca: false` in a file is none
+    :param stage: how far it is already: `http`, `offered` (bound and configuressl run), `required`
+    :param state: merged into the machine's document, mappings by key, all else in place of what is there
+    :param downstream_listed: whether its upstream already lists it, with a synchronization an hour ago
+    :param in_inventory: False for a server that is there and that the inventory does not know
+    """
+
+    name: str
+    upstream: str | None = None
+    replica: bool = False
+    fqdn: str | None = None
+    ports: tuple[int, int] = (8530, 8531)
+    site_name: str = "WSUS Administration"
+    site_id: int = 1634923
+    build: str = "20348.4294"
+    certificate: Any = "ok"
+    trusts: tuple[str, ...] = ("lab",)
+    stage: Stage = "http"
+    state: Mapping[str, Any] = field(default_factory=dict)
+    downstream_listed: bool = True
+    configuration_manager: bool = False
+    in_inventory: bool = True
+    cold_pool: ColdPool = ColdPool()
+    faults: ServerFaults = ServerFaults()
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A fleet.
+
+    :param key: of certificates that do not say otherwise; EC P-256 because it is made fast
+    :param winrm_port: where every server's WinRM listens, HTTPS
+    :param synchronization_seconds: how long a synchronization takes
+    :param restart_seconds: how long a machine is away when it restarts
+    """
+
+    servers: Mapping[str, Server]
+    domain: str = "corp.example"
+    key: KeyKind = "ec256"
+    winrm_port: int = 5986
+    synchronization_seconds: float = 0.3
+    restart_seconds: float = 1.0
+
+    def host_name(self, server: Server) -> str:
+        """The FQDN that Windows reports."""
+        return f"{server.name}.{self.domain}".lower()
+
+    def known_as(self, server: Server) -> str:
+        """The FQDN that the server is known by."""
+        return (server.fqdn or self.host_name(server)).lower()
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def load(source: Path | Mapping[str, Any]) -> Fleet:
+    """A fleet from a YAML file, or from what such a file has.
+
+    :raises FleetError: for a file that cannot be read, an unknown key, a value that cannot be; it names key and server
+    """
+    if isinstance(source, Path):
+        try:
+            given = yaml.safe_load(source.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise FleetError(f"The fleet file {source} cannot be read: {error}") from error
+    else:
+        given = source
+    if not isinstance(given, Mapping):
+        raise FleetError("A fleet is a mapping with `servers`.")
+    known = {one.name for one in dataclasses.fields(Fleet)} | {"defaults"}
+    _refuse_unknown(given, known, "the fleet")
+    servers = given.get("servers")
+    if not isinstance(servers, Mapping) or not servers:
+        raise FleetError("The fleet has no `servers`.")
+    defaults = given.get("defaults") or {}
+    rest = {name: value for name, value in given.items() if name not in {"servers", "defaults"}}
+    if rest.get("key", "ec256") not in get_args(KeyKind):
+        raise FleetError(f"key: there are {', '.join(get_args(KeyKind))}, not {rest['key']!r}")
+    fleet = Fleet(servers={str(name): _server(str(name), _merged(defaults, own or {})) for name, own in servers.items()}, **rest)
+    for server in fleet.servers.values():
+        if server.upstream is not None and server.upstream not in fleet.servers:
+            raise FleetError(f"{server.name}: upstream {server.upstream} is not a server of this fleet")
+        _wishes(fleet, server)
+    return fleet
+
+
+def _server(name: str, given: Mapping[str, Any]) -> Server:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", name):
+        raise FleetError(f"{name!r} cannot be a server's name: letters, digits and hyphens only")
+    known = {one.name for one in dataclasses.fields(Server)} - {"name", "trusts"} | {"trusts_ca"}
+    _refuse_unknown(given, known, name)
+    values = dict(given)
+    try:
+        if "trusts_ca" in values:
+            values["trusts"] = _trusts(values.pop("trusts_ca"))
+        if "ports" in values:
+            http, https = (int(one) for one in values["ports"])
+            values["ports"] = (http, https)
+            if http == 80:
+                # Set up on port 80, WSUS is in the default web site.
+                values.setdefault("site_name", "Default Web Site")
+                values.setdefault("site_id", 1)
+        if "build" in values and not re.fullmatch(r"\d+\.\d+", str(values["build"])):
+            raise ValueError(f"build is BUILD.REVISION, such as 20348.4294 (in quotes), not {values['build']!r}")
+        if values.get("stage", "http") not in get_args(Stage):
+            raise ValueError(f"stage: there are {', '.join(get_args(Stage))}, not {values['stage']!r}")
+        if "cold_pool" in values:
+            values["cold_pool"] = ColdPool(**values["cold_pool"])
+        if "faults" in values:
+            values["faults"] = ServerFaults.of(values["faults"])
+        return Server(name=name, **values)
+    except (TypeError, ValueError) as error:
+        raise FleetError(f"{name}: {error}") from error
+
+
+def _trusts(given: Any) -> tuple[str, ...]:
+    if isinstance(given, bool):
+        return ("lab",) if given else ()
+    names = tuple(str(one) for one in given)
+    if not set(names) <= {"lab", "other"}:
+        raise ValueError(f"trusts_ca is true, false or a list of lab and other, not {given!r}")
+    return names
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(str(name) for name in given if name not in known)
+    if unknown:
+        raise FleetError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """OVER merged into BASE: mappings by key, all else replaced."""
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return copy.deepcopy(over)
+    merged = {name: copy.deepcopy(value) for name, value in base.items()}
+    for name, value in over.items():
+        merged[name] = _merged(base[name], value) if name in base else copy.deepcopy(value)
+    return merged
+
+
+def _wishes(fleet: Fleet, server: Server) -> list[Wish]:
+    kinds = _kinds(fleet.known_as(server), fleet.domain)
+    asked = server.certificate if isinstance(server.certificate, list) else [server.certificate]
+    wishes: list[Wish] = []
+    for one in asked:
+        if isinstance(one, Mapping):
+            _refuse_unknown(one, {each.name for each in dataclasses.fields(Wish)}, f"{server.name}: certificate")
+            wishes.append(Wish(**{name: tuple(value) if name == "dns_names" else value for name, value in one.items()}))
+        elif one in kinds:
+            wishes += kinds[one]
+        else:
+            raise FleetError(f"{server.name}: there is no kind of certificate {one!r}; there are {', '.join(kinds)}, or a mapping")
+    return wishes
+
+
+# --- building --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Authorities:
+    """The lab's CA, whose root all machines trust by default and whose issuing CA signs, and another one."""
+
+    lab: Authority
+    other: Authority
+
+    @classmethod
+    def create(cls) -> Authorities:
+        """New ones, with keys of their own."""
+        lab, other = (Authority.create(f"{name} Root CA") for name in ("Lab", "Other"))
+        return cls(Authority.create("Lab Issuing CA 1", parent=lab), Authority.create("Other Issuing CA 1", parent=other))
+
+
+def documents(fleet: Fleet, authorities: Authorities) -> dict[str, Document]:
+    """The machines' documents, by server."""
+    found = {}
+    for server in fleet.servers.values():
+        document = _document(fleet, server, authorities)
+        _convert(document, fleet.known_as(server), server)
+        found[server.name] = _merged(document, server.state)
+        if server.faults.changes:
+            found[server.name].setdefault("faults", {}).update(server.faults.changes)
+    return found
+
+
+def server_id(fleet: Fleet, server: Server) -> str:
+    """A server's id, the same in every run."""
+    return str(uuid5(NAMESPACE_DNS, fleet.host_name(server)))
+
+
+def _dword(number: int) -> dict[str, Any]:
+    return {"kind": "DWord", "data": number}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"kind": "String", "data": text}
+
+
+def _document(fleet: Fleet, server: Server, authorities: Authorities) -> Document:
+    build, revision = server.build.split(".")
+    version = f"10.0.{build}.{revision}"
+    http, https = server.ports
+    return {
+        "computer": {
+            "boot_time": format_time(datetime.now(UTC) - timedelta(days=20)),
+            "domain_member": True,
+            "disks": [
+                {"drive": "C:", "bytes": 136838115328, "free_bytes": 71002447872},
+                {"drive": "D:", "bytes": 1099509530624, "free_bytes": 412316860416},
+            ],
+        },
+        "registry": {
+            _SETUP: {
+                "UsingSSL": _dword(0),
+                "PortNumber": _dword(http),
+                "TargetDir": _text("C:\\Program Files\\Update Services\\"),
+                "ContentDir": _text("D:\\WSUS"),
+                "IISTargetWebSiteIndex": _dword(server.site_id),
+                "VersionString": _text(version),
+                "SqlServerName": _text("MICROSOFT##WID"),
+            },
+            _SETUP + r"\Installed Role Services": {"UpdateServices-Services": _dword(2), "UpdateServices-WidDatabase": _dword(2)},
+            _COMPUTER: {"Hostname": _text(server.name.upper()), "Domain": _text(fleet.domain)},
+            _WINDOWS: {
+                "CurrentBuild": _text(build),
+                "UBR": _dword(int(revision)),
+                "ProductName": _text(f"Windows Server {_PRODUCTS.get(build, '2022')} Standard"),
+            },
+            **({r"HKLM:\SOFTWARE\Microsoft\SMS": {}} if server.configuration_manager else {}),
+        },
+        "iis": {
+            "sites": [
+                {
+                    "id": server.site_id,
+                    "name": server.site_name,
+                    "state": "Started",
+                    # Set-up leaves an https binding without a certificate [SEEN].
+                    "bindings": [
+                        {"protocol": "http", "information": f"*:{http}:"},
+                        {"protocol": "https", "information": f"*:{https}:", "ssl_flags": 0},
+                    ],
+                    "applications": [
+                        {"path": "/", "pool": "WsusPool", "virtual_directories": ["/Content", "/Selfupdate"]},
+                        *({"path": f"/{name}", "pool": "WsusPool"} for name in _APPLICATIONS),
+                    ],
+                }
+            ],
+            "application_pools": {"WsusPool": {}, "DefaultAppPool": {}},
+            "locations": {},
+        },
+        "certificates": _stores(fleet, server, authorities),
+        "services": {"WsusService": "Running", "W3SVC": "Running", "WAS": "Running"},
+        "wsus": _wsus(fleet, server, version),
+    }
+
+
+def _stores(fleet: Fleet, server: Server, authorities: Authorities) -> dict[str, Any]:
+    trusted = [getattr(authorities, name) for name in server.trusts]
+    personal = {}
+    for wish in _wishes(fleet, server):
+        issued = _issue(fleet, server, wish, getattr(authorities, wish.authority))
+        entry: dict[str, Any] = {
+            "der": issued.der_base64,
+            "has_private_key": wish.private_key != "none",
+            "friendly_name": wish.friendly_name,
+        }
+        if wish.private_key == "ok":
+            entry["key"] = issued.key_pem
+        personal[issued.thumbprint] = entry
+    return {
+        "My": personal,
+        "Root": {thumbprint(one.chain[-1]): _public(one.chain[-1]) for one in trusted},
+        # Every machine has the issuing CAs' own certificates, which trusts nothing by itself: it is what Windows sends along.
+        "CA": {thumbprint(one.certificate): _public(one.certificate) for one in (authorities.lab, authorities.other)},
+        "Request": {},
+    }
+
+
+def _public(certificate: Any) -> dict[str, Any]:
+    return {"der": base64_of(certificate), "has_private_key": False, "friendly_name": ""}
+
+
+def _issue(fleet: Fleet, server: Server, wish: Wish, authority: Authority) -> Issued:
+    name = fleet.known_as(server)
+    own = (name,) if name == fleet.host_name(server) else (name, fleet.host_name(server))
+    now = datetime.now(UTC).replace(microsecond=0)
+    end = now + timedelta(days=wish.days)
+    return authority.issue(
+        common_name=wish.common_name or name,
+        dns_names=own if wish.dns_names is None else wish.dns_names,
+        not_before=min(now, end) - timedelta(days=30),
+        not_after=end,
+        key=wish.key or fleet.key,
+        server_authentication=wish.server_authentication,
+        signature=wish.signature,
+    )
+
+
+def _wsus(fleet: Fleet, server: Server, version: str) -> dict[str, Any]:
+    hour_ago = format_time(datetime.now(UTC) - timedelta(hours=1))
+    upstream = fleet.servers[server.upstream] if server.upstream is not None else None
+    source: dict[str, Any] = {"microsoft_update": True, "name": "", "port": 8530, "ssl": False, "replica": False}
+    if upstream is not None:
+        tls = upstream.stage == "required"
+        source = {
+            "microsoft_update": False,
+            "name": fleet.known_as(upstream),
+            "port": upstream.ports[1 if tls else 0],
+            "ssl": tls,
+            "replica": server.replica,
+        }
+    return {
+        "version": version,
+        "server_id": server_id(fleet, server),
+        "upstream": source,
+        "last_synchronization": {
+            "id": str(uuid5(NAMESPACE_DNS, f"first.{fleet.host_name(server)}")),
+            "result": "Succeeded",
+            "error": "NotApplicable",
+            "error_text": "",
+            "start": hour_ago,
+            "end": hour_ago,
+        },
+        "downstream_servers": [
+            {"id": server_id(fleet, one), "fqdn": fleet.host_name(one), "replica": one.replica, "last_sync": hour_ago}
+            for one in fleet.servers.values()
+            if one.upstream == server.name and one.downstream_listed
+        ],
+    }
+
+
+def _convert(document: Document, fqdn: str, server: Server) -> None:
+    """Bring a document to its server's stage, by the changes that bring a machine there."""
+    if server.stage == "http":
+        return
+    usable = next((mark for mark, one in document["certificates"]["My"].items() if "key" in one), None)
+    if usable is None:
+        raise FleetError(f"{server.name}: stage {server.stage} needs a certificate with its key")
+    changes: list[dict[str, Any]] = [
+        {
+            "kind": "binding",
+            "ip_address": "*",
+            "port": server.ports[1],
+            "host_name": "",
+            "thumbprint": usable,
+            "store": "My",
+            "ssl_flags": 0,
+        },
+        {"kind": "configure_ssl", "fqdn": fqdn},
+    ]
+    if server.stage == "required":
+        changes += [{"kind": "access", "application": name, "ssl_flags": ["Ssl"]} for name in REQUIRED]
+    failed = apply_changes(Machine(document, name=server.name), changes)["failed"]
+    if failed:
+        raise FleetError(f"{server.name}: stage {server.stage} cannot be reached: {failed['message']}")
+    document["journal"] = []
