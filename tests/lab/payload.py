@@ -28,6 +28,7 @@ from typing import Any
 
 SEPARATOR = b"\0\0\0\0"
 _ENCODED_COMMAND = re.compile(r"-EncodedCommand\s+([A-Za-z0-9+/=]+)", re.IGNORECASE)
+_PYTHON_PATH = re.compile(r"^ansible_collections\.(\w+\.\w+)\.plugins\.modules\.(\w+)$")
 
 
 class NotAModule(ValueError):
@@ -97,7 +98,9 @@ def _from_manifest(manifest: dict[str, Any]) -> Asked:
 
 
 def _asked(script: str, arguments: dict[str, Any], become_user: str | None) -> Asked:
-    name = script.removesuffix(".ps1") if script else arguments["_ansible_module_name"]
+    name = script.removesuffix(".ps1") if script else str(arguments["_ansible_module_name"])
+    # A collection's module comes by its Python path: ansible_collections.NAMESPACE.COLLECTION.plugins.modules.NAME
+    name = _PYTHON_PATH.sub(r"\1.\2", name)
     own = {key: value for key, value in arguments.items() if not key.startswith("_ansible_")}
     return Asked(name, own, bool(arguments.get("_ansible_check_mode")), become_user)
 

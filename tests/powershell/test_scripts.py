@@ -27,10 +27,10 @@ def required_file(script: Path, requirement: Requirement) -> Path:
     """The file that REQUIREMENT of SCRIPT means: one of ansible-core's, or one beside the script by its relative name."""
     suffix = {"PowerShell": ".psm1", "CSharpUtil": ".cs"}[requirement.kind]
     if requirement.name.startswith("Ansible."):
-        folder = {"PowerShell": "powershell", "CSharpUtil": "csharp"}[requirement.kind]
-        return Path(str(files("ansible.module_utils") / folder / f"{requirement.name}{suffix}"))
-    dots, name = re.fullmatch(r"(\.+)(.+)", requirement.name).groups()  # type: ignore[union-attr]
-    folder = script.parents[len(dots) - 1]
+        language = {"PowerShell": "powershell", "CSharpUtil": "csharp"}[requirement.kind]
+        return Path(str(files("ansible.module_utils") / language / f"{requirement.name}{suffix}"))
+    name = requirement.name.lstrip(".")
+    folder = script.parents[len(requirement.name) - len(name) - 1]
     return folder.joinpath(*name.split(".")).with_suffix(suffix)
 
 

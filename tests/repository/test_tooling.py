@@ -19,7 +19,8 @@ SUITE = '<testsuites><testsuite tests="7" failures="1" errors="1" skipped="2"></
 
 
 def test_each_python_gets_the_newest_ansible_core_that_runs_on_it() -> None:
-    assert {minor: newest_for(minor).version for minor in (11, 12, 13, 14, 15)} == {11: "2.19", 12: "2.21", 13: "2.21", 14: "2.21", 15: "2.21"}
+    assert newest_for(11).version == "2.19"
+    assert [newest_for(minor).version for minor in (12, 13, 14, 15)] == ["2.21"] * 4
 
 
 def test_other_versions_spread_over_the_pythons_that_are_found() -> None:
