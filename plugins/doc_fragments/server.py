@@ -31,7 +31,7 @@ attributes:
   action_group:
     description: Takes its defaults from C(module_defaults) for the group.
     support: full
-    membership: securepatch.wsus.wsus
+    membership: [securepatch.wsus.wsus]
 notes:
   - The module is an action plugin. It plans on the controller, which needs the Python library C(cryptography) there; on the server runs
     a small, fixed amount of PowerShell over any connection that Ansible has for Windows (C(winrm), C(psrp), C(ssh)).

@@ -70,7 +70,7 @@ def _outcome(outcome: Mapping[str, t.Any]) -> rollout.Outcome:
         task=outcome.get("task"),
         message=outcome.get("message"),
         changes=tuple(outcome.get("changes") or ()),
-        state=outcome.get("state") or None,
+        standing=outcome.get("standing") or None,
         url=outcome.get("url"),
         checked=outcome.get("checked"),
         notes=tuple(outcome.get("notes") or ()),

@@ -80,7 +80,7 @@ attributes:
   action_group:
     description: Takes its defaults from C(module_defaults) for the group.
     support: full
-    membership: securepatch.wsus.wsus
+    membership: [securepatch.wsus.wsus]
 notes:
   - The certificate is judged by the controller's TLS library, OpenSSL, which can be stricter than Windows with old keys and signatures.
   - It has been tested against simulated servers, not against a real Windows yet.

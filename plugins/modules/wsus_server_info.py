@@ -217,6 +217,6 @@ state:
   description:
     - The state of the server after the task; in check mode, and where RV(ignore:observed) was a prediction, as it would be.
     - Hand it to the next task as O(observed).
-  returned: when the server could be read
+  returned: success
   type: dict
 """

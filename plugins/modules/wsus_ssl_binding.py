@@ -114,7 +114,12 @@ after:
   returned: success
   type: list
   elements: dict
-  sample: [{"binding": "*:8531:", "thumbprint": "5A1E0C3B7F2D4986A0B1C2D3E4F5061728394A5B", "store": "My", "ssl_flags": 0, "served": "5A1E0C3B7F2D4986A0B1C2D3E4F5061728394A5B"}]
+  sample:
+    - binding: "*:8531:"
+      thumbprint: 5A1E0C3B7F2D4986A0B1C2D3E4F5061728394A5B
+      store: My
+      ssl_flags: 0
+      served: 5A1E0C3B7F2D4986A0B1C2D3E4F5061728394A5B
 standing:
   description: Where the server stands then, in a few words (HTTP, half-way, restart pending, offers HTTPS, requires TLS).
   returned: success
@@ -129,6 +134,6 @@ state:
   description:
     - The state of the server after the task; in check mode, and where RV(ignore:observed) was a prediction, as it would be.
     - Hand it to the next task as O(observed).
-  returned: when the server could be read
+  returned: success
   type: dict
 """

@@ -9,7 +9,7 @@ from typing import Any
 
 from .changes import POOL_SETTINGS, ApplicationPool
 from .planning import Plan
-from .state import Refusal, State, iis_of
+from .state import State, pool_of
 
 BEST_PRACTICES = {
     "queue_length": 2000,
@@ -26,9 +26,7 @@ def plan_application_pool(state: State, settings: Mapping[str, Any]) -> Plan:
 
     Raises Refusal where there is no such pool.
     """
-    pool = iis_of(state)["application_pool"]
-    if pool is None:
-        raise Refusal("The WSUS site has no application ClientWebService, so its application pool is not known. Repair the WSUS installation.")
+    pool = pool_of(state)
     current: dict[str, Any] = dict(pool)
     different = tuple((name, settings[name]) for name in POOL_SETTINGS if settings.get(name) is not None and settings[name] != current[name])
     return Plan((ApplicationPool(pool["name"], different),) if different else (), values={"name": pool["name"]})

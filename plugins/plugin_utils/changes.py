@@ -22,13 +22,20 @@ from .state import (
     SETUP_KEY,
     Access,
     BindingState,
+    Refusal,
     State,
+    Synchronization,
+    api_of,
     default_https_port,
     format_time,
+    iis_of,
     kernel_endpoint,
     own_fqdn,
+    pool_of,
     promised_endpoint,
     serving_binding,
+    setup_of,
+    site_of,
 )
 
 
@@ -117,7 +124,6 @@ class Binding(Change):
         return f"Bind the certificate {self.thumbprint} to {place}"
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["iis"]
         binding: BindingState = {"protocol": "https", "ip_address": self.ip_address, "port": self.port, "host_name": self.host_name}
         binding["thumbprint"] = self.thumbprint
         # IIS has no store for a binding without a certificate.
@@ -126,7 +132,7 @@ class Binding(Change):
         if self.promised:
             binding["promised"] = True
         BindingAbsent(self.ip_address, self.port, self.host_name).predict(state, now)
-        state["iis"]["site"]["bindings"].append(binding)
+        site_of(state)["bindings"].append(binding)
         if (self.thumbprint or self.promised) and state["http_sys"] is not None:
             state["http_sys"].append({"endpoint": kernel_endpoint(binding), "thumbprint": self.thumbprint, "store": self.store})
         if state["setup"] and state["setup"]["using_ssl"]:
@@ -146,8 +152,7 @@ def _promise(state: State) -> None:
 
 
 def _restore_binding(before: State, ip_address: str, port: int, host_name: str) -> list[Change]:
-    assert before["iis"]
-    for old in before["iis"]["site"]["bindings"]:
+    for old in site_of(before)["bindings"]:
         if old["protocol"] == "https" and (old["ip_address"], old["port"], old["host_name"]) == (ip_address, port, host_name):
             flags, promised = old.get("ssl_flags", 0), old.get("promised", False)
             return [Binding(ip_address, port, host_name, old.get("thumbprint"), old.get("store"), flags, promised)]
@@ -168,14 +173,13 @@ class BindingAbsent(Change):
         return f"Remove the https binding {self.ip_address or '*'}:{self.port}" + (f" ({self.host_name})" if self.host_name else "")
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["iis"]
-        site = state["iis"]["site"]
+        site = site_of(state)
         place = (self.ip_address, self.port, self.host_name)
         gone = [b for b in site["bindings"] if b["protocol"] == "https" and (b["ip_address"], b["port"], b["host_name"]) == place]
         site["bindings"] = [b for b in site["bindings"] if b not in gone]
         if state["http_sys"] is not None:
             # The kernel's entry stays while another binding of this server needs it.
-            everyone = site["bindings"] + [b for other in state["iis"]["other_sites"] for b in other["bindings"]]
+            everyone = site["bindings"] + [b for other in iis_of(state)["other_sites"] for b in other["bindings"]]
             needed = {kernel_endpoint(b) for b in everyone if b["protocol"] == "https" and b.get("thumbprint")}
             ended = {kernel_endpoint(b) for b in gone if b.get("thumbprint") or b.get("promised")} - needed
             state["http_sys"] = [entry for entry in state["http_sys"] if entry["endpoint"] not in ended]
@@ -205,8 +209,7 @@ class SetAccess(Change):
         return f"{words} (other flags: {flags})" if flags else words
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["iis"]
-        site = state["iis"]["site"]
+        site = site_of(state)
         everyone = [*site["applications"].values(), *site["virtual_directories"].values()]
         mine = self._place(state)
         if self.ssl_flags is None:
@@ -226,10 +229,9 @@ class SetAccess(Change):
         return [SetAccess(self.application, None if mine["inherited"] else tuple(mine["ssl_flags"]))]
 
     def _place(self, state: State) -> Access:
-        assert state["iis"]
         if not self.application:
-            return state["iis"]["site"]["access"]
-        applications = state["iis"]["site"]["applications"]
+            return site_of(state)["access"]
+        applications = site_of(state)["applications"]
         return next(access for name, access in applications.items() if name.casefold() == self.application.casefold())
 
 
@@ -261,12 +263,10 @@ class ApplicationPool(Change):
         return f"Set the application pool {self.name}: {', '.join(said)}"
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["iis"] and state["iis"]["application_pool"]
-        state["iis"]["application_pool"].update(dict(self.settings))  # type: ignore[typeddict-item]
+        pool_of(state).update(dict(self.settings))  # type: ignore[typeddict-item]
 
     def undo(self, before: State) -> list[Change] | None:
-        assert before["iis"] and before["iis"]["application_pool"]
-        pool: dict[str, Any] = dict(before["iis"]["application_pool"])
+        pool: dict[str, Any] = dict(pool_of(before))
         return [ApplicationPool(self.name, tuple((name, pool[name]) for name, _value in self.settings))]
 
 
@@ -300,8 +300,7 @@ class RestartSite(Change):
         return "Stop and start the WSUS site, so that it listens on its new binding"
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["iis"]
-        state["iis"]["site"]["state"] = "Started"
+        site_of(state)["state"] = "Started"
 
     def undo(self, before: State) -> list[Change] | None:
         return None
@@ -419,6 +418,13 @@ class Registry(Change):
         return [Registry(self.path, self.name, self.type, old)]
 
 
+def _synchronization(state: State) -> Synchronization:
+    api = api_of(state)
+    if api is None:
+        raise Refusal("The WSUS API does not answer as things stand, so its synchronization cannot be foretold.")
+    return api["synchronization"]
+
+
 # --- WSUS ------------------------------------------------------------------------------------------------------------
 
 
@@ -434,16 +440,14 @@ class ConfigureSsl(Change):
         return f"Tell WSUS that it is {self.fqdn} over TLS (WsusUtil configuressl)"
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["setup"]
-        binding = serving_binding(state)
-        state["setup"]["port"] = binding["port"] if binding else default_https_port(state)
-        state["setup"]["using_ssl"] = True
-        state["setup"]["certificate_name"] = self.fqdn
+        setup, binding = setup_of(state), serving_binding(state)
+        setup["port"] = binding["port"] if binding else default_https_port(state)
+        setup["using_ssl"] = True
+        setup["certificate_name"] = self.fqdn
         _api_may_answer(state)
 
     def undo(self, before: State) -> list[Change] | None:
-        assert before["setup"]
-        setup = before["setup"]
+        setup = setup_of(before)
         return [
             Registry(SETUP_KEY, "UsingSSL", "DWord", int(setup["using_ssl"])),
             Registry(SETUP_KEY, "PortNumber", "DWord", setup["port"]),
@@ -471,8 +475,7 @@ class SetSynchronization(Change):
         return f"Synchronize from {how}://{self.upstream_name}:{self.upstream_port}" + (" as a replica" if self.replica else "")
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["api"]
-        synchronization = state["api"]["synchronization"]
+        synchronization = _synchronization(state)
         synchronization["microsoft_update"] = self.microsoft_update
         synchronization["replica"] = self.replica and not self.microsoft_update
         if not self.microsoft_update:
@@ -481,8 +484,7 @@ class SetSynchronization(Change):
             synchronization["upstream_ssl"] = self.upstream_ssl
 
     def undo(self, before: State) -> list[Change] | None:
-        assert before["api"]
-        old = before["api"]["synchronization"]
+        old = _synchronization(before)
         named = SetSynchronization(
             False, old["upstream_name"], old["upstream_port"], old["upstream_ssl"], old["replica"], self.wait_seconds
         )
@@ -504,9 +506,8 @@ class StartSynchronization(Change):
         return "Synchronize once"
 
     def predict(self, state: State, now: datetime.datetime) -> None:
-        assert state["api"]
         # Which id it gets and how long it takes cannot be known; that it succeeds is what the run waits for.
-        state["api"]["synchronization"]["last"] = {
+        _synchronization(state)["last"] = {
             "id": None,
             "result": "Succeeded",
             "error": "NotApplicable",

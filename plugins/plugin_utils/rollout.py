@@ -47,13 +47,13 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a server's own wave ended: well or not, in which task and why not, what was changed, and the state then."""
+    """How a server's own wave ended: well or not, in which task and why not, what was changed, and where it stands then."""
 
     ok: bool
     task: str | None = None
     message: str | None = None
     changes: tuple[str, ...] = ()
-    state: State | None = None
+    standing: str | None = None
     url: str | None = None
     checked: str | None = None
     notes: tuple[str, ...] = ()
@@ -192,12 +192,10 @@ def result_lines(
         was = seen.get(name, Seen()).standing if name in in_run else "-"
         outcome = outcomes.get(name)
         now = "-"
-        if outcome and outcome.state:
-            now = standing(outcome.state)
-        elif name in in_run and outcome is None:
+        if outcome:
+            now = outcome.standing or "not known"
+        elif name in in_run:
             now = was
-        elif outcome and not outcome.ok:
-            now = "see below"
         rows.append((name, was, now, _happened(outcome, moves.get(name, ()), name in in_run, check_mode)))
     header = ("SERVER", "WAS", "WOULD BE" if check_mode else "IS", "WOULD HAPPEN" if check_mode else "WHAT HAPPENED")
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
@@ -230,8 +228,8 @@ def _next_steps(
             lines += _wrapped(f"{name} failed: {outcome.message}")
     failed = [name for name, outcome in outcomes.items() if not outcome.ok]
     waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
-    pending = [name for name, outcome in outcomes.items() if outcome.state and standing(outcome.state) == "restart pending"]
-    offering = [(name, outcome) for name, outcome in outcomes.items() if outcome.state and standing(outcome.state) == "offers HTTPS"]
+    pending = [name for name, outcome in outcomes.items() if outcome.standing == "restart pending"]
+    offering = [(name, outcome) for name, outcome in outcomes.items() if outcome.standing == "offers HTTPS"]
     unchecked = [name for name, outcome in outcomes.items() if outcome.checked and outcome.checked.startswith("not checked")]
     for name, outcome in outcomes.items():
         for note in outcome.notes:

@@ -104,7 +104,10 @@ class ServerAction(ActionBase):  # type: ignore[misc]
                 raise Stop("The Python library cryptography is needed on the controller (in the environment that runs ansible-playbook).")
             return self._run(arguments)
         except Stop as stop:
-            return {"changed": False, **stop.result, "failed": True, "msg": f"{self.server}: {stop}"}
+            # The state as a whole would bury the message on a terminal.
+            state = stop.result.pop("state", None)
+            shown = {"standing": standing(state), "restart_pending": restart_pending(state)} if state else {}
+            return {"changed": False, **shown, **stop.result, "failed": True, "msg": f"{self.server}: {stop}"}
 
     def _run(self, arguments: dict[str, Any]) -> dict[str, Any]:
         now = datetime.datetime.now(tz=datetime.UTC)

@@ -227,6 +227,14 @@ def site_of(state: State) -> Site:
     return iis_of(state)["site"]
 
 
+def pool_of(state: State) -> Pool:
+    """The application pool behind ClientWebService. Raises Refusal as iis_of does, and where there is no such application."""
+    pool = iis_of(state)["application_pool"]
+    if pool is None:
+        raise Refusal("The WSUS site has no application ClientWebService, so its application pool is not known. Repair the WSUS installation.")
+    return pool
+
+
 def api_of(state: State) -> Api | None:
     """What the WSUS API says, or None where a prediction cannot know it. Raises Refusal where the API did not answer."""
     if state["api"] is None and "api" in state["unreadable"]:

@@ -75,14 +75,14 @@ class Controller:
         return self.playbook([{"hosts": host, "gather_facts": False, "tasks": [{"name": "It", name: options}]}], *arguments)
 
     def environment(self, results: Path) -> dict[str, str]:
-        """The environment of ansible-playbook: the collections of this clone, and nothing of the user's own."""
+        """The environment of ansible-playbook: the collections of this clone."""
         collections = os.environ.get("ANSIBLE_COLLECTIONS_PATH") or str(ROOT / ".cache" / "collections")
         return {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": collections,
             "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "results",
-            "ANSIBLE_CONFIG": os.devnull,
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # which is not there: nothing of the user's own
             "ANSIBLE_FORKS": "10",
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_NOCOLOR": "1",

@@ -24,7 +24,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 import yaml
 
-from .authority import Authority, Issued, KeyKind
+from .authority import Authority, Issued, KeyKind, SignatureKind
 from .engine import apply_changes
 from .faults import ServerFaults
 from .machine import Machine, format_time
@@ -41,6 +41,12 @@ _PRODUCTS = {"14393": "2016", "17763": "2019", "20348": "2022", "26100": "2025"}
 _SETUP = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
 _COMPUTER = r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
 _WINDOWS = r"HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+_WISH_VALUES: dict[str, tuple[str, ...]] = {
+    "key": get_args(KeyKind),
+    "signature": get_args(SignatureKind),
+    "private_key": ("ok", "none", "lost"),
+    "authority": ("lab", "other"),
+}
 
 
 class FleetError(ValueError):
@@ -61,7 +67,7 @@ class Wish:
     dns_names: tuple[str, ...] | None = None
     days: int = 365
     key: KeyKind | None = None
-    signature: Literal["sha256", "sha1"] = "sha256"
+    signature: SignatureKind = "sha256"
     private_key: Literal["ok", "none", "lost"] = "ok"
     authority: Literal["lab", "other"] = "lab"
     server_authentication: bool = True
@@ -117,8 +123,8 @@ class Server:
     downstream_listed: bool = True
     configuration_manager: bool = False
     in_inventory: bool = True
-    cold_pool: ColdPool = ColdPool()
-    faults: ServerFaults = ServerFaults()
+    cold_pool: ColdPool = field(default_factory=ColdPool)
+    faults: ServerFaults = field(default_factory=ServerFaults)
 
 
 @dataclass(frozen=True)
@@ -242,12 +248,20 @@ def _wishes(fleet: Fleet, server: Server) -> list[Wish]:
     for one in asked:
         if isinstance(one, Mapping):
             _refuse_unknown(one, {each.name for each in dataclasses.fields(Wish)}, f"{server.name}: certificate")
-            wishes.append(Wish(**{name: tuple(value) if name == "dns_names" else value for name, value in one.items()}))
+            wishes.append(_wish(server, one))
         elif one in kinds:
             wishes += kinds[one]
         else:
             raise FleetError(f"{server.name}: there is no kind of certificate {one!r}; there are {', '.join(kinds)}, or a mapping")
     return wishes
+
+
+def _wish(server: Server, given: Mapping[str, Any]) -> Wish:
+    for name, allowed in _WISH_VALUES.items():
+        if name in given and given[name] not in allowed:
+            raise FleetError(f"{server.name}: certificate: {name} is one of {', '.join(allowed)}, not {given[name]!r}")
+    values: dict[str, Any] = {name: tuple(value) if name == "dns_names" else value for name, value in given.items()}
+    return Wish(**values)
 
 
 # --- building --------------------------------------------------------------------------------------------------------

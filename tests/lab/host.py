@@ -228,7 +228,7 @@ class Host:
             result = modules.run(self.machine, asked, before_change)
         except Dropped:
             raise
-        except Exception as error:  # a fault of the lab's own must be seen where the playbook runs
+        except Exception as error:  # noqa: BLE001 - a fault of the lab's own must be seen where the playbook runs
             _log.exception("%s: %s", self.server.name, asked.module)
             result = {"failed": True, "msg": f"The lab itself failed: {error!r}", "exception": traceback.format_exc()}
         if drop is not None:

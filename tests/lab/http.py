@@ -8,6 +8,7 @@ Listeners live on the lab's event loop; nothing here blocks, and nothing here kn
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -45,7 +46,11 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
     def encode(self, head_only: bool = False) -> bytes:
-        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}"]
+        lines = [
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            f"Content-Type: {self.content_type}",
+            f"Content-Length: {len(self.body)}",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("ascii") + (b"" if head_only else self.body)
 
@@ -91,10 +96,8 @@ def drop(writer: asyncio.StreamWriter) -> None:
     """Reset a connection: the other side gets ECONNRESET and not an orderly end."""
     connection = writer.get_extra_info("socket")
     if connection is not None:
-        try:
+        with contextlib.suppress(OSError):  # it may be gone already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        except OSError:
-            pass  # it is gone already
     writer.transport.abort()
 
 

@@ -68,9 +68,7 @@ class Lab:
     `inventory` (a file), `ca_file` (of the lab's CA), `other_ca_file` (of the one that nobody trusts), `trips`, `raw_commands`.
     """
 
-    def __init__(
-        self, fleet: Path | Mapping[str, Any], *, folder: Path, network: str = "127.0.1.0/24", log: Path | None = None
-    ) -> None:
+    def __init__(self, fleet: Path | Mapping[str, Any], *, folder: Path, network: str = "127.0.1.0/24", log: Path | None = None) -> None:
         self.fleet: Fleet = load(fleet)
         self.folder = folder
         self.inventory = folder / "inventory.yml"
@@ -99,10 +97,7 @@ class Lab:
         """Bring the fleet up. Everything listens when this returns."""
         addresses = self._addresses()
         _raise_file_limit(8 * len(addresses) + 256)
-        self.folder.mkdir(parents=True, exist_ok=True)
         authorities = Authorities.create()
-        write_pem(self.ca_file, [authorities.lab.chain[-1]])
-        write_pem(self.other_ca_file, [authorities.other.chain[-1]])
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab", daemon=True)
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="lab")
@@ -131,6 +126,10 @@ class Lab:
         except BaseException:
             self.stop()
             raise
+        # Only now: a lab that could not come up leaves the files of the one that is in its place alone.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_pem(self.ca_file, [authorities.lab.chain[-1]])
+        write_pem(self.other_ca_file, [authorities.other.chain[-1]])
         self._write_inventory()
 
     def stop(self) -> None:

@@ -171,7 +171,8 @@ def _parameters(options: dict[str, Option], given: dict[str, Any], module: str, 
     place = "" if within is None else f" found in {within}"
     if unknown:
         supported = ", ".join(sorted(options))
-        raise BadArguments(f"Unsupported parameters for ({module}) module: {', '.join(sorted(unknown))}{place}. Supported parameters include: {supported}")
+        wrong = f"Unsupported parameters for ({module}) module: {', '.join(sorted(unknown))}{place}."
+        raise BadArguments(f"{wrong} Supported parameters include: {supported}")
     values = {names[name.lower()]: value for name, value in given.items() if value is not None}
     missing = sorted(name for name, option in options.items() if option.required and name not in values)
     if missing:

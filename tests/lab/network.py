@@ -157,7 +157,8 @@ class LabNetwork:
         upstream = self._upstream(machine, source)
         if outcome["result"] == "Succeeded" and upstream is not None:
             with upstream.lock:
-                _note_downstream(upstream, {"id": wsus["server_id"], "fqdn": fqdn, "replica": source.get("replica", False), "last_sync": end})
+                replica = source.get("replica", False)
+                _note_downstream(upstream, {"id": wsus["server_id"], "fqdn": fqdn, "replica": replica, "last_sync": end})
 
     def _upstream(self, machine: Machine, source: dict[str, Any]) -> Machine | None:
         if source.get("microsoft_update", True):
@@ -181,7 +182,8 @@ class LabNetwork:
         try:
             plain = socket.create_connection((address, port), _TIMEOUT)
         except OSError as error:
-            raise SynchronizationFailed(f"Unable to connect to the remote server: {_of_connecting(error, address, port).message}") from error
+            message = _of_connecting(error, address, port).message
+            raise SynchronizationFailed(f"Unable to connect to the remote server: {message}") from error
         with plain:
             if not tls:
                 yield plain

@@ -84,7 +84,7 @@ def choosing_context(default: Served | None, by_name: dict[str, Served], version
         return None if default else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
     if contexts:
-        context.sni_callback = choose  # type: ignore[assignment]  # typeshed knows only SSLSocket
+        context.sni_callback = choose
     return context
 
 
@@ -121,7 +121,9 @@ class Chain:
         return not self.errors
 
 
-def build_chain(sent: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], others: Sequence[x509.Certificate], now: datetime) -> Chain:
+def build_chain(
+    sent: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], others: Sequence[x509.Certificate], now: datetime
+) -> Chain:
     """Build the chain of what was sent, with a computer's Root (ROOTS) and CA (OTHERS) stores, at a time."""
     chain, errors = [sent[0]], set()
     while len(chain) < _LONGEST_CHAIN:
@@ -154,7 +156,10 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def name_fits(certificate: x509.Certificate, host_name: str) -> bool:
-    """Whether a certificate is for HOST_NAME as Windows clients match: its DNS names, or without any its common name; `*.` covers one label."""
+    """Whether a certificate is for HOST_NAME as Windows clients match: its DNS names, or without any its common name.
+
+    A wildcard covers one label.
+    """
     wanted = host_name.lower().rstrip(".")
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -200,7 +200,7 @@ class Endpoint:
         try:
             output = await asyncio.wait_for(asyncio.shield(running), message.timeout())
         except TimeoutError:
-            return message.fault(_TIMED_OUT, "The WS-Management service cannot complete the operation within the time specified in OperationTimeout.")
+            return message.fault(_TIMED_OUT, "The operation did not complete within the time specified in OperationTimeout.")
         except Dropped:
             shell.lost = True
             self._behind.delivered(command)
