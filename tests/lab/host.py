@@ -93,6 +93,7 @@ class Host:
         credentials: tuple[str, str],
         restart_seconds: float,
         workers: Executor,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.server = server
         self.machine = machine
@@ -102,6 +103,7 @@ class Host:
         self._credentials = credentials
         self._restart_seconds = restart_seconds
         self._workers = workers
+        self._loop = loop
         self._endpoint = Endpoint(self)
         self._winrm = Listener(address, winrm_port, self._endpoint, context)
         self._site = Site(address, server.cold_pool)
@@ -119,7 +121,7 @@ class Host:
         """
         if self._up:
             return
-        now = await asyncio.get_running_loop().run_in_executor(self._workers, snapshot, self.machine)
+        now = await self._loop.run_in_executor(self._workers, snapshot, self.machine)
         self._up, self.away = True, False
         await self._site.follow(now)
         await self._winrm.open()
@@ -152,7 +154,7 @@ class Host:
             self.away = True
             return
         await asyncio.sleep(self._restart_seconds)
-        await asyncio.get_running_loop().run_in_executor(self._workers, self.boot)
+        await self._loop.run_in_executor(self._workers, self.boot)
         await self.power_on()
 
     def boot(self) -> None:
@@ -181,9 +183,8 @@ class Host:
         return (user, password) == self._credentials and not self._lab.faults.of(self.server.name).login_refused
 
     def start(self, command: Command) -> asyncio.Future[Output]:
-        loop = asyncio.get_running_loop()
         if not command.stdin:
-            return loop.run_in_executor(self._workers, self._raw, command)
+            return self._loop.run_in_executor(self._workers, self._raw, command)
         try:
             asked = unpack(bytes(command.stdin))
         except NotAModule as error:
@@ -197,7 +198,7 @@ class Host:
             self._end(trip, "dropped")
             raise Dropped
         self._trips[command.identity] = trip
-        return loop.run_in_executor(self._workers, self._run, asked, trip, drop)
+        return self._loop.run_in_executor(self._workers, self._run, asked, trip, drop)
 
     def delivered(self, command: Command) -> None:
         trip = self._trips.pop(command.identity, None)
@@ -268,16 +269,14 @@ class Host:
         return Output(f"{found[1] if found else ''}\r\n".encode())
 
     def _restart(self, _: str, command: Command) -> Output:
-        loop = command.running.get_loop() if command.running else None
         self._restart_after = command
-        if loop is not None:
-            loop.call_soon_threadsafe(lambda: loop.call_later(_LINGERS, self._go))
+        self._loop.call_soon_threadsafe(lambda: self._loop.call_later(_LINGERS, self._go))
         return Output(json.dumps({"stdout": "", "stderr": "", "rc": 0}).encode())
 
     def _go(self) -> None:
         if self._restart_after is not None:
             self._restart_after = None
-            self._restarting = asyncio.get_running_loop().create_task(self.restart())
+            self._restarting = self._loop.create_task(self.restart())
 
 
 def now_text() -> str:

@@ -82,6 +82,7 @@ class Lab:
         self._lock = threading.Lock()
         self._hosts: dict[str, Host] = {}
         self._following: dict[int, tuple[Host, threading.Lock]] = {}
+        self._stopping = threading.Event()
         self._password = secrets.token_urlsafe(18)
 
     # --- up and down -----------------------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ class Lab:
         names = LabNetwork(self, self.fleet.synchronization_seconds)
         try:
             for name, document in documents(self.fleet, authorities).items():
-                machine = Machine(document, name=name, network=names)
+                machine = Machine(document, name=name, network=names, wait=self._wait)
                 server = self.fleet.servers[name]
                 names.join(machine, addresses[name], self._names(server))
                 host = Host(
@@ -118,6 +119,7 @@ class Lab:
                     credentials=(_USER, self._password),
                     restart_seconds=self.fleet.restart_seconds,
                     workers=self._workers,
+                    loop=self._loop,
                 )
                 self._hosts[name] = host
                 self._following[id(machine)] = (host, threading.Lock())
@@ -134,6 +136,7 @@ class Lab:
 
     def stop(self) -> None:
         """Take the fleet down."""
+        self._stopping.set()
         self._on_loop(self._power_off())
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -279,11 +282,17 @@ class Lab:
                 host.boot()
             self._on_loop(host.power_on())
 
+    def _wait(self, seconds: float) -> None:
+        """How machines spend time: no longer than the lab is up."""
+        self._stopping.wait(seconds)
+
     # --- what the rest of the lab asks ----------------------------------------------------------------------------------
 
     def changed(self, machine: Machine) -> None:
         """A machine's document may be another: its listeners follow before this returns. Not on the event loop."""
         host, turn = self._following[id(machine)]
+        if self._stopping.is_set():
+            return
         with turn:
             self._on_loop(host.follow(snapshot(machine)))
 

@@ -2,14 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What Ansible sends to a Windows host: which module with which arguments, or which raw command.
 
-A module comes through the standard input of a bootstrap script: a wrapper, four NULs, and a manifest. Where module and
-arguments stand in the manifest depends on the version of ansible-core:
+A module comes through the standard input of a bootstrap script: a wrapper, four NULs, and a manifest. Where the
+arguments stand in the manifest depends on the version of ansible-core; the module's name is always among them, as
+`_ansible_module_name`:
 
-| ansible-core | before the NULs | after them | module | arguments |
-|---|---|---|---|---|
-| 2.18 | PowerShell | JSON | `module_args._ansible_module_name` | `module_args` |
-| 2.19 to 2.21 | JSON | JSON | the last action's `params.Script` | its `Variables`, the one named `complex_args` |
-| 2.22 (beta) | JSON | gzip in base64 of JSON | as before | `params.ArgumentJSON`, JSON text |
+| ansible-core | before the NULs | after them | arguments |
+|---|---|---|---|
+| 2.18 | PowerShell | JSON | `module_args` |
+| 2.19 to 2.21 | JSON | JSON | the last action's `params.Variables`, the one named `complex_args` |
+| 2.22 (beta) | JSON | gzip in base64 of JSON | the last action's `params.ArgumentJSON`, JSON text |
 
 Under `become` the action that becomes stands before the module's. Raw commands are PowerShell in base64 on the command
 line, encoded twice on 2.18.
@@ -28,7 +29,6 @@ from typing import Any
 
 SEPARATOR = b"\0\0\0\0"
 _ENCODED_COMMAND = re.compile(r"-EncodedCommand\s+([A-Za-z0-9+/=]+)", re.IGNORECASE)
-_PYTHON_PATH = re.compile(r"^ansible_collections\.(\w+\.\w+)\.plugins\.modules\.(\w+)$")
 
 
 class NotAModule(ValueError):
@@ -83,7 +83,7 @@ def _from_manifest(manifest: dict[str, Any]) -> Asked:
         raise NotAModule("it is to run in the background (async)")
     if "module_args" in manifest:  # 2.18
         become_user = manifest.get("become_user")
-        return _asked("", manifest["module_args"], become_user)
+        return _asked(manifest["module_args"], become_user)
     params = manifest["actions"][-1]["params"]
     if "ArgumentJSON" in params:  # 2.22
         arguments = json.loads(params["ArgumentJSON"])
@@ -94,13 +94,11 @@ def _from_manifest(manifest: dict[str, Any]) -> Asked:
     else:
         raise NotAModule(f"it is a script and no module: {params['Script']}")
     become_user = next((one["params"].get("BecomeUser") for one in manifest["actions"][:-1]), None)
-    return _asked(params["Script"], arguments, become_user)
+    return _asked(arguments, become_user)
 
 
-def _asked(script: str, arguments: dict[str, Any], become_user: str | None) -> Asked:
-    name = script.removesuffix(".ps1") if script else str(arguments["_ansible_module_name"])
-    # A collection's module comes by its Python path: ansible_collections.NAMESPACE.COLLECTION.plugins.modules.NAME
-    name = _PYTHON_PATH.sub(r"\1.\2", name)
+def _asked(arguments: dict[str, Any], become_user: str | None) -> Asked:
+    name = str(arguments["_ansible_module_name"])
     own = {key: value for key, value in arguments.items() if not key.startswith("_ansible_")}
     return Asked(name, own, bool(arguments.get("_ansible_check_mode")), become_user)
 

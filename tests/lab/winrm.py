@@ -286,7 +286,8 @@ class _Message:
         return self._envelope(
             500,
             "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
-            f'<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code><s:Reason><s:Text xml:lang="en-US">{escape(reason)}</s:Text></s:Reason>'
+            "<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
+            f'<s:Reason><s:Text xml:lang="en-US">{escape(reason)}</s:Text></s:Reason>'
             f'<s:Detail><f:WSManFault xmlns:f="{FAULT}" Code="{code}"/></s:Detail></s:Fault>',
         )
 
