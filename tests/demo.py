@@ -9,7 +9,6 @@ ansible-playbook printed is kept beside the inventory.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.lab.lab import Lab
+from tests.tooling.cores import newest_for
+from tests.tooling.environment import main_environment
+from tests.tooling.interpreters import at_hand
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "demo"
@@ -51,16 +53,10 @@ def main() -> int:
 
 def rollout(inventory: Path, variables: dict[str, object], log: Path) -> int:
     """Run the rollout, show a digest of it, and keep all of it in LOG. Returns the exit code of ansible-playbook."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "securepatch.wsus.rollout", "--inventory", str(inventory)]
+    ansible = main_environment(newest_for(sys.version_info.minor), at_hand())
+    command = [str(ansible.program("ansible-playbook")), "securepatch.wsus.rollout", "--inventory", str(inventory)]
     command += ["--extra-vars", json.dumps({"https_server_backup_dir": str(FOLDER / "backup"), **variables})]
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "collections"),
-        "ANSIBLE_FORKS": "10",
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_HOME": str(ROOT / ".cache" / "ansible"),
-        "ANSIBLE_LOCALHOST_WARNING": "False",
-    }
+    environment = {**ansible.variables(), "ANSIBLE_FORKS": "10", "ANSIBLE_NOCOLOR": "1"}
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, env=environment, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout

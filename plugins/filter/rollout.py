@@ -34,7 +34,24 @@ def rollout_plan(
         raise AnsibleFilterError(f"{error} Nothing was changed.") from None
     pools = {name: hostvars[name].get("https_server_pool") or {} for name in in_run}
     plan = rollout.make_plan(tree, waves, seen, pools, require_tls=require_tls, now=datetime.datetime.now(tz=datetime.UTC))
-    return {"finished": list(plan.finished), "moved": list(plan.moved), "downstream": plan.downstream, "lines": list(plan.lines)}
+    return {
+        "finished": list(plan.finished),
+        "moved": list(plan.moved),
+        "downstream": plan.downstream,
+        "waves": [list(wave) for wave in plan.waves],
+        "lines": list(plan.lines),
+    }
+
+
+def rollout_waves(hosts: Sequence[str], hostvars: Hostvars) -> list[list[str]]:
+    """The waves that rollout_plan found, for the keywords of a play; none where it refused the tree.
+
+    Without hostvars, as with --syntax-check and --list-hosts, all hosts are one wave.
+    """
+    if not hostvars:
+        return [list(hosts)]
+    plans = (hostvars[name].get("wsus_plan") for name in hosts)
+    return next((plan["waves"] for plan in plans if plan), [])
 
 
 def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str] | None = None, check_mode: bool = False) -> list[str]:
@@ -94,4 +111,4 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"rollout_plan": rollout_plan, "rollout_result": rollout_result, "rollout_failure": rollout_failure}
+        return {"rollout_plan": rollout_plan, "rollout_waves": rollout_waves, "rollout_result": rollout_result, "rollout_failure": rollout_failure}

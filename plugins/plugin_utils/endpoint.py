@@ -284,6 +284,7 @@ def _look_at_certificate(server: _Server, port: int) -> tuple[str, Certificate, 
 
     OpenSSL stops at its first objection: an unknown authority hides a wrong name, a wrong name hides the dates.
     """
+    objection: ssl.SSLCertVerificationError | None = None
     try:
         with server.handshake(port, server.trust) as connection:
             return _protocol(connection), _sent(connection), _Problems()
@@ -412,7 +413,7 @@ def _read_head(connection: socket.socket, deadline: float) -> tuple[int, str | N
         if not received:
             raise http.client.HTTPException("the connection was closed" + ("" if head else " without a word"))
         head += received
-    line, _, rest = head.partition(b"\r\n")
+    line, _rest, rest = head.partition(b"\r\n")
     status = re.match(rb"HTTP/1\.[01] (\d{3})\b", line)
     if status is None:
         raise http.client.HTTPException("it is not HTTP")

@@ -62,11 +62,12 @@ class Outcome:
 @dataclasses.dataclass(frozen=True)
 class RolloutPlan:
     """What the plan found: servers that are finished, downstream servers whose synchronization is, who is below whom in
-    this run, and the lines to show."""
+    this run, its waves, and the lines to show."""
 
     finished: tuple[str, ...]
     moved: tuple[str, ...]
     downstream: dict[str, list[str]]
+    waves: tuple[tuple[str, ...], ...]
     lines: tuple[str, ...]
 
 
@@ -98,7 +99,8 @@ def make_plan(
     if not require_tls:
         lines += ["", "TLS will not be required: clients go on reaching every server over HTTP until it is (wsus_require_tls: true)."]
     downstream = {name: [lower for lower in hierarchy.downstream(name) if lower in in_run] for name in hierarchy.servers}
-    return RolloutPlan(tuple(finished), tuple(moved), {name: lower for name, lower in downstream.items() if lower}, tuple(lines))
+    below = {name: lower for name, lower in downstream.items() if lower}
+    return RolloutPlan(tuple(finished), tuple(moved), below, tuple(map(tuple, waves)), tuple(lines))
 
 
 def upstream_address(hierarchy: Hierarchy, name: str, seen: Mapping[str, Seen]) -> tuple[str, int] | None:

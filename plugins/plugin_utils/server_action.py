@@ -168,7 +168,8 @@ class ServerAction(ActionBase):  # type: ignore[misc]
             try:
                 return state, self.plan(state, arguments, now)
             except LookNeeded as need:
-                looked = self.observe([(need.host_name, need.port)])
+                wanted = (need.host_name, need.port)
+                looked = self.observe([wanted, *(one for one in self.look_at(arguments) if one != wanted)])
                 if state.get("predicted"):
                     # Only the look is new: the rest of the prediction stays.
                     looked = cast("State", {**state, "endpoints": [*(state.get("endpoints") or []), *looked.get("endpoints", [])]})

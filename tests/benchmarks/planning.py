@@ -44,7 +44,7 @@ def seconds(count: int, width: int) -> tuple[float, float]:
     """The best times of reading, checking and building the tree, and of finding the waves."""
     hostvars, observed = inventory(count, width)
     building, waving = [], []
-    for _ in range(RUNS):
+    for _rest in range(RUNS):
         gc.collect()
         start = time.perf_counter()
         tree = hierarchy.build(hierarchy.read(hostvars, hostvars, observed))

@@ -28,8 +28,10 @@ from .winrm import Command, Dropped, Endpoint, Output
 
 _log = logging.getLogger(__name__)
 _FILE_TIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-#: A machine that was told to restart goes when the command that told it is through, or after this many seconds.
-_LINGERS = 0.3
+#: A machine that was told to restart goes this many seconds after the command that told it is through,
+_ANSWERS_STILL = 0.05
+#: or, where nobody says that it is through, after so many.
+_LINGERS = 0.5
 
 
 @dataclass
@@ -209,7 +211,7 @@ class Host:
 
     def ended(self, command: Command) -> None:
         if self._restart_after is command:
-            self._go()
+            self._loop.call_later(_ANSWERS_STILL, self._go)
 
     # --- what runs -------------------------------------------------------------------------------------------------------
 

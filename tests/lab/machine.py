@@ -19,18 +19,15 @@ class Network(Protocol):
 
     def look(self, machine: Machine, host_name: str, port: int, tls: bool) -> dict[str, Any]:
         """What MACHINE finds at HOST_NAME:PORT, in the shape of `engine.test_endpoint`."""
-        ...
 
     def start_synchronization(self, machine: Machine) -> None:
         """Synchronize, instead of the document's `next_synchronization`.
 
         Sets `wsus.synchronization_status`, and at the end `wsus.last_synchronization`, itself.
         """
-        ...
 
     def changed(self, machine: Machine) -> None:
         """The document may be another: called after every commit and primitive, a failed one as well (it may have done a part)."""
-        ...
 
 
 class Machine:

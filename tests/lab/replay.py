@@ -46,7 +46,7 @@ def main(folder: Path) -> int:
 
 def replay(case: dict[str, Any]) -> list[str]:
     """Where the engine differs from a recorded case, each with its path; empty where it does not."""
-    machine = Machine(copy.deepcopy(case["machine"]), wait=lambda _: None)
+    machine = Machine(copy.deepcopy(case["machine"]), wait=lambda _rest: None)
     seen: dict[str, Any] = {"before": _read(machine, case["ask"])}
     seen["result"] = apply_changes(machine, copy.deepcopy(case["changes"])) if case["changes"] else None
     seen["after"] = _read(machine, case["ask"])

@@ -182,6 +182,8 @@ class Endpoint:
         if command.running is None:
             try:
                 command.running = self._behind.start(command)
+                # Nobody may ever ask for the output: then its exception must not be complained about.
+                command.running.add_done_callback(lambda done: done.cancelled() or done.exception())
             except Dropped:
                 command.shell.lost = True
                 raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 from ansible.plugins.callback import CallbackBase
 
@@ -13,7 +14,8 @@ DOCUMENTATION = r"""
 name: results
 type: aggregate
 short_description: Results as JSON lines
-description: For the tests of the collection.
+description:
+  - For the tests of the collection. C(started) and C(ended) are seconds since the epoch, C(options) the names of what the task gives its module.
 """
 
 
@@ -23,11 +25,20 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "results"
     CALLBACK_NEEDS_ENABLED = True
 
+    def __init__(self):
+        super().__init__()
+        self._started = {}
+
+    def v2_runner_on_start(self, host, task):
+        self._started[task._uuid, host.get_name()] = time.time()
+
     def _write(self, status, result):
         task = getattr(result, "task", None) or result._task
         host = getattr(result, "host", None) or result._host
         value = getattr(result, "result", None) or result._result
         line = {"status": status, "task": task.get_name(), "action": task.action, "host": host.get_name(), "result": value}
+        line |= {"started": self._started.get((task._uuid, host.get_name())), "ended": time.time()}
+        line |= {"check_mode": bool(task.check_mode), "options": sorted(task.args)}
         with open(os.environ["RESULTS_FILE"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
 

@@ -89,7 +89,7 @@ def request(machine: Machine, change: dict[str, Any]) -> str:
 def _name(subject: str) -> x509.Name:
     attributes = []
     for part in subject.split(","):
-        kind, _, text = part.strip().partition("=")
+        kind, _rest, text = part.strip().partition("=")
         oid = _ATTRIBUTES.get(kind.strip().upper())
         try:
             if oid is None:

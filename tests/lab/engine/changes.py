@@ -73,7 +73,7 @@ def _apply(machine: Machine, changes: list[_Change]) -> _Said:
     raise thrown(f"Unknown kind of change '{kind}'.")
 
 
-def _mark_restart(machine: Machine, _: _Change) -> None:
+def _mark_restart(machine: Machine, _rest: _Change) -> None:
     registry.write_mark(machine, "RestartNeededSince", format_time(machine.now()))
 
 
@@ -96,13 +96,13 @@ def _request(machine: Machine, change: _Change) -> dict[str, Any]:
 # These take the lock themselves, and not while they wait.
 _PATIENT: dict[str, Callable[[Machine, _Change], _Said]] = {
     "synchronization": wsus.set_synchronization,
-    "start_synchronization": lambda machine, _: wsus.start_synchronization(machine),
+    "start_synchronization": lambda machine, _rest: wsus.start_synchronization(machine),
     "certificate_request": _request,
     "certificate_enroll": enterprise_ca.enroll,
 }
 _PRIMITIVE: dict[str, Callable[[Machine, _Change], _Said]] = {
     "recycle_pool": lambda machine, change: iis.recycle_pool(machine, change["name"]),
-    "restart_site": lambda machine, _: iis.restart_site(machine),
+    "restart_site": lambda machine, _rest: iis.restart_site(machine),
     "restart_service": _restart_service,
     "mark_restart": _mark_restart,
     "configure_ssl": lambda machine, change: wsus.configure_ssl(machine, change["fqdn"]),
@@ -110,7 +110,7 @@ _PRIMITIVE: dict[str, Callable[[Machine, _Change], _Said]] = {
     "group_policy_backup": group_policies.backup,
     "group_policy": group_policies.edit,
     "group_policy_absent": group_policies.clear,
-    "detect_now": lambda machine, _: clients.detect_now(machine),
+    "detect_now": lambda machine, _rest: clients.detect_now(machine),
     "certificate_collect": enterprise_ca.collect,
     "certificate_install": lambda machine, change: certreq.install(machine, change["der"], change["mark"]),
     "certificate_name": lambda machine, change: certificates.rename(

@@ -43,7 +43,7 @@ def _read(machine: Machine, name: str, domain: str | None) -> dict[str, Any]:
         "error": None,
     }
     try:
-        _, policy = _find(machine, "Get-GPO", domain, name=name)
+        _rest, policy = _find(machine, "Get-GPO", domain, name=name)
         state["guid"] = str(UUID(policy["guid"]))
         state["domain"] = machine.document["domain"]["name"]
         state["status"] = policy["status"]
@@ -99,7 +99,7 @@ def _is(value: dict[str, Any], key: str, name: str) -> bool:
 
 def backup(machine: Machine, change: dict[str, Any]) -> dict[str, Any]:
     """Back a policy up. Returns the backup's id."""
-    name, _ = _find(machine, "Backup-GPO", change["domain"], guid=change["guid"])
+    name, _rest = _find(machine, "Backup-GPO", change["domain"], guid=change["guid"])
     number = 1 + sum(fnmatchcase(entry.casefold(), "group policy * backup") for entry in machine.document.get("journal", []))
     journal.check_fault(machine, f"group policy {name} backup")
     journal.write(machine, f"group policy {name} backup")

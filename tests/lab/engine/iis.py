@@ -118,7 +118,7 @@ def effective_access(iis: dict[str, Any], location: str) -> int:
     own = _own_access(iis, location)
     if own is not None:
         return parse_flags(own.get("sslFlags", "None"))
-    parent, slash, _ = location.rpartition("/")
+    parent, slash, _rest = location.rpartition("/")
     return effective_access(iis, parent) if slash else 0
 
 

@@ -19,7 +19,7 @@ MARKS = r"HKLM:\SOFTWARE\securepatch.wsus"
 def key_name(path: str) -> str:
     """PATH as the document spells paths: with `HKLM:`, backslashes, and none at the end."""
     path = re.sub(r"^(Microsoft\.PowerShell\.Core\\)?Registry::HKEY_LOCAL_MACHINE", "HKLM:", path, flags=re.IGNORECASE).replace("/", "\\")
-    return re.sub(r"^HKLM:\\*", lambda _: "HKLM:\\", path, flags=re.IGNORECASE).rstrip("\\")
+    return re.sub(r"^HKLM:\\*", lambda _rest: "HKLM:\\", path, flags=re.IGNORECASE).rstrip("\\")
 
 
 def keys(machine: Machine) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _logs(machine: Machine, folder: str) -> list[str]:
         name = re.sub(r"\\", "/", path)
         if name.casefold().startswith(start) and "/" not in name[len(start) :] and name.endswith(".log"):
             found.append((path, text))
-    return [text for _, text in sorted(found)]
+    return [text for _rest, text in sorted(found)]
 
 
 def _last_written(text: str, otherwise: datetime) -> datetime:
@@ -205,5 +205,5 @@ class _Log:
 
 
 def _service(stem: str) -> str | None:
-    first, slash, _ = stem[1:].partition("/")
+    first, slash, _rest = stem[1:].partition("/")
     return next((one for one in _SERVICES if slash and first.casefold() == one.casefold()), None)

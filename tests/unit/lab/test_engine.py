@@ -56,7 +56,7 @@ def new_machine() -> NewMachine:
     """A machine as a recorded case begins with it, which spends no time waiting."""
 
     def new(case: str, *, network: Network | None = None) -> Machine:
-        return Machine(copy.deepcopy(recorded(case)["machine"]), name=case, network=network, wait=lambda _: None)
+        return Machine(copy.deepcopy(recorded(case)["machine"]), name=case, network=network, wait=lambda _rest: None)
 
     return new
 
@@ -258,7 +258,7 @@ def test_a_client_looks_at_its_server_and_at_the_port_that_gives_the_files(new_m
     network.calls.clear()
     asked = [(one["port"], one["tls"]) for one in read_update_client(machine)["endpoints"]]
     assert asked == [(8531, True), (8530, False)]
-    assert all(free for _, free in network.calls)
+    assert all(free for _rest, free in network.calls)
 
 
 # --- certificates ----------------------------------------------------------------------------------------------------
@@ -402,10 +402,10 @@ def test_there_is_no_tool_where_setup_recorded_no_folder(new_machine: NewMachine
 def test_the_machine_is_free_while_a_change_waits(new_machine: NewMachine) -> None:
     network = Recorder()
     machine = new_machine("server/configuration_busy")
-    machine.wait = lambda _: network._note("wait", machine)
+    machine.wait = lambda _rest: network._note("wait", machine)
     apply_changes(machine, recorded("server/configuration_busy")["changes"])
     assert network.calls
-    assert all(free for _, free in network.calls)
+    assert all(free for _rest, free in network.calls)
 
 
 def test_the_api_is_out_of_reach_without_the_bound_certificate(new_machine: NewMachine) -> None:

@@ -360,10 +360,10 @@ def test_the_choice_fits_lasts_longest_and_does_not_depend_on_the_order(
     shuffled = data.draw(st.permutations(drawn))
     choice = choose(drawn, FQDN, NOW, min_days_valid, issuer=issuer, friendly_name=friendly_name)
     assert choice == choose(shuffled, FQDN, NOW, min_days_valid, issuer=issuer, friendly_name=friendly_name)
-    assert all(why for _, why in choice.passed_over)
+    assert all(why for _rest, why in choice.passed_over)
     personal = [parse(each) for each in drawn if each["store"] == "My"]
     assert sorted(each.thumbprint for each in personal) == sorted(
-        [each.thumbprint for each, _ in choice.passed_over] + ([choice.certificate.thumbprint] if choice.certificate else [])
+        [each.thumbprint for each, _rest in choice.passed_over] + ([choice.certificate.thumbprint] if choice.certificate else [])
     )
     fitting = [
         each

@@ -127,7 +127,7 @@ def raw(behave: Callable[[socket.socket], None]) -> Iterator[int]:
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    connection, _ = listener.accept()
+                    connection, _rest = listener.accept()
                     threading.Thread(target=handle, args=(connection,), daemon=True).start()
 
         def handle(connection: socket.socket) -> None:

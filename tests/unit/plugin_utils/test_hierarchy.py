@@ -471,7 +471,7 @@ class TestAnyForest:
         above: list[str] = []
         drawn: list[str] = []
         for line in lines:
-            text, _, note = line.partition("  note of ")
+            text, _rest, note = line.partition("  note of ")
             name = text.strip("│├└─ ")
             assert note == name
             depth = (len(text.rstrip()) - len(name)) // 3

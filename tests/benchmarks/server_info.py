@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How long wsus_server_info takes over 200 servers, beside ansible.windows.win_ping over the same servers in the same run.
+
+Run C(python -m tests.benchmarks.server_info) from the root of the repository. It ends with 1 where wsus_server_info takes more than
+1.3 times as long.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+
+from .bench import FORKS, BenchmarkError, bench, tree
+from .report import machine, table
+
+LEVELS = (1, 20, 179)
+ROUNDS = 5
+AT_MOST = 1.3
+
+PING, INFO = "ansible.windows.win_ping", "securepatch.wsus.wsus_server_info"
+
+
+def main() -> int:
+    print(machine())
+    # The first task of a run pays for what is loaded once: it counts for neither.
+    tasks = [{"name": "First", PING: None}]
+    for number in range(ROUNDS):
+        pair = [{"name": f"{number}", PING: None}, {"name": f"{number}", INFO: None, "register": "seen"}]
+        # Each goes first in turn, so that what changes in the course of the run favours neither.
+        tasks += pair if number % 2 == 0 else pair[::-1]
+    try:
+        with bench(tree(LEVELS)) as lab:
+            run = lab.playbook([{"hosts": "wsus_servers", "gather_facts": False, "tasks": tasks}])
+            lab_processor = lab.lab_processor
+    except BenchmarkError as error:
+        print(error)
+        return 1
+    seconds = {action: [task.seconds for task in run.tasks if task.action == action and task.name != "First"] for action in (PING, INFO)}
+    median = {action: statistics.median(found) for action, found in seconds.items()}
+    ratio = median[INFO] / median[PING]
+    columns = ["seconds", *(f"round {number}" for number in range(1, ROUNDS + 1)), "median"]
+    print(table(columns, [[action, *(f"{one:.1f}" for one in found), f"{median[action]:.1f}"] for action, found in seconds.items()]))
+    print(f"\nwsus_server_info takes {ratio:.2f} times as long as win_ping (limit {AT_MOST:g}: {'kept' if ratio <= AT_MOST else 'missed'}).")
+    print(f"{sum(LEVELS)} servers, {FORKS} forks. Processor time: ansible-playbook {run.processor:.0f} s, lab {lab_processor:.0f} s.")
+    return int(ratio > AT_MOST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
