@@ -60,7 +60,7 @@ class ActionModule(ServerAction):
             raise Stop("The collection ansible.windows is not installed on the controller. Nothing was changed.")
         try:
             result = action.run(task_vars=self._task_vars)
-        except Exception as error:  # whatever the transport raises when the machine does not come back
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises when the machine does not come back
             result = {"failed": True, "msg": " ".join(str(error).split())}
         if result.get("failed") or result.get("unreachable"):
             raise Stop(

@@ -227,7 +227,8 @@ def _next_steps(
     lines: list[str] = []
     for name, outcome in outcomes.items():
         if not outcome.ok:
-            lines += _wrapped(f"{name} failed: {outcome.message}")
+            message = str(outcome.message)
+            lines += _wrapped(message if message.startswith(name) else f"{name}: {message}")
     failed = [name for name, outcome in outcomes.items() if not outcome.ok]
     waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
     pending = [name for name, outcome in outcomes.items() if outcome.standing == "restart pending"]

@@ -14,10 +14,11 @@ class PeakMemory:
     """Samples the memory of a process and of all its descendants while it is entered.
 
     `together` is the most that they had at one time, in bytes, each page that they share counted once (PSS); `largest` the most
-    that the process itself ever had (VmHWM). A peak between two samples is missed.
+    that the process itself ever had (VmHWM). A peak between two samples is missed, and sampling
+    takes a little of the processor.
     """
 
-    def __init__(self, process: int, every: float = 0.25) -> None:
+    def __init__(self, process: int, every: float = 1.0) -> None:
         self._process = process
         self._every = every
         self._stop = threading.Event()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.integration.controller import Controller
 from tests.lab.lab import Lab
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from tests.lab.lab import Lab
 
 ROOT = Path(__file__).resolve().parent.parent.parent

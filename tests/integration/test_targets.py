@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.integration.controller import Controller, Run
 from tests.lab import modules
 from tests.lab.machine import Machine

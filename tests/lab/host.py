@@ -28,9 +28,7 @@ from .winrm import Command, Dropped, Endpoint, Output
 
 _log = logging.getLogger(__name__)
 _FILE_TIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-#: A machine that was told to restart goes this many seconds after the command that told it is through,
-_ANSWERS_STILL = 0.05
-#: or, where nobody says that it is through, after so many.
+#: A machine that was told to restart goes when the command that told it is through, or after this many seconds.
 _LINGERS = 0.5
 
 
@@ -69,15 +67,12 @@ class Around(Protocol):
 
     def new_trip(self, server: str, module: str) -> Trip:
         """Count a trip."""
-        ...
 
     def trip_ended(self, trip: Trip) -> None:
         """A trip is over."""
-        ...
 
     def raw_command(self, server: str, command: str) -> None:
         """Note a raw command."""
-        ...
 
 
 class Host:
@@ -211,7 +206,8 @@ class Host:
 
     def ended(self, command: Command) -> None:
         if self._restart_after is command:
-            self._loop.call_later(_ANSWERS_STILL, self._go)
+            # After this answer, and at once: win_reboot that still met the old machine would wait much longer before it looks again.
+            self._loop.call_soon(self._go)
 
     # --- what runs -------------------------------------------------------------------------------------------------------
 
@@ -223,7 +219,7 @@ class Host:
     def _run(self, asked: Asked, trip: Trip, drop: Drop | None) -> Output:
         """Run a module. On a worker's thread."""
 
-        def before_change(index: int, _: dict[str, Any]) -> None:
+        def before_change(index: int, _rest: dict[str, Any]) -> None:
             if drop is not None and drop.when == "during" and index >= drop.changes:
                 raise Dropped
 
@@ -255,22 +251,22 @@ class Host:
     def _raw_commands(self) -> list[tuple[str, str, Callable[[str, Command], Output]]]:
         return [
             ("restart", r"shutdown\.exe\s+/r\b", self._restart),
-            ("abort", r"shutdown\.exe\s+/a\b", lambda *_: Output()),
+            ("abort", r"shutdown\.exe\s+/a\b", lambda *_rest: Output()),
             ("boot time", r"LastBootUpTime", self._boot_time),
             ("test", r"AutoLogonChecked", self._test),
         ]
 
-    def _boot_time(self, *_: Any) -> Output:
+    def _boot_time(self, *_rest: Any) -> Output:
         with self.machine.lock:
             booted = parse_time(self.machine.document["computer"]["boot_time"])
         return Output(f"{int((booted - _FILE_TIME_EPOCH) / timedelta(microseconds=1)) * 10}\r\n".encode())
 
     @staticmethod
-    def _test(script: str, _: Command) -> Output:
+    def _test(script: str, _rest: Command) -> Output:
         found = re.search(r"'(success-[0-9a-fA-F-]+)'", script)
         return Output(f"{found[1] if found else ''}\r\n".encode())
 
-    def _restart(self, _: str, command: Command) -> Output:
+    def _restart(self, _rest: str, command: Command) -> Output:
         self._restart_after = command
         self._loop.call_soon_threadsafe(lambda: self._loop.call_later(_LINGERS, self._go))
         return Output(json.dumps({"stdout": "", "stderr": "", "rc": 0}).encode())

@@ -69,7 +69,10 @@ async def read_request(reader: asyncio.StreamReader, tls: bool, port: int) -> Re
     :raises BadRequest: for what is not HTTP, or too large
     """
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readexactly(1)
+        if not head.isalpha():  # a TLS handshake on a plain port, as a rule
+            raise BadRequest("not an HTTP request")
+        head += await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
     except asyncio.LimitOverrunError as error:
@@ -80,7 +83,7 @@ async def read_request(reader: asyncio.StreamReader, tls: bool, port: int) -> Re
         raise BadRequest(f"not an HTTP request: {first[:80]!r}")
     headers = {}
     for line in rest:
-        name, _, value = line.partition(":")
+        name, _rest, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_BODY or "transfer-encoding" in headers:

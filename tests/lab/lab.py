@@ -91,7 +91,7 @@ class Lab:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_rest: object) -> None:
         self.stop()
 
     def start(self) -> None:

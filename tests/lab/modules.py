@@ -50,7 +50,7 @@ _ENDPOINTS = Option(
 _THUMBPRINTS = Option("list", default=[], elements="str")
 
 
-def _win_ping(_: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
+def _win_ping(_rest: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
     if parameters["data"] == "crash":
         return {"failed": True, "msg": "Unhandled exception while executing module: boom", "changed": False}
     return {"changed": False, "ping": parameters["data"]}

@@ -30,11 +30,9 @@ class Listening(Protocol):
 
     def changed(self, machine: Machine) -> None:
         """MACHINE's document may be another: its listeners have to follow."""
-        ...
 
     def in_background(self, work: Callable[[], None], after: float) -> None:
         """Do WORK in a while (seconds)."""
-        ...
 
 
 class SynchronizationFailed(Exception):

@@ -55,7 +55,7 @@ def unpack(data: bytes) -> Asked:
 
     :raises NotAModule: for anything that is not a module that runs at once
     """
-    _, separator, packed = data.partition(SEPARATOR)
+    _rest, separator, packed = data.partition(SEPARATOR)
     if not separator:
         raise NotAModule("the input has no line of four NULs, so it is no module")
     manifest = _manifest(packed.strip())

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(given: argparse.Namespace, folder: Path) -> int:
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupted.set())
+        signal.signal(number, lambda *_rest: interrupted.set())
     try:
         with Lab(given.fleet, folder=folder, network=given.network, log=given.log) as lab:
             print(f"{len(lab.fleet.servers)} servers are up. Inventory: {lab.inventory.resolve()}")

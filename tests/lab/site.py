@@ -150,7 +150,7 @@ def _served(machine: Machine) -> dict[tuple[str, int], Served]:
     """What http.sys can serve, by address or name, and port: only certificates that are there with their key."""
     found = {}
     for entry in http_sys.read(machine):
-        name, _, port = entry["endpoint"].rpartition(":")
+        name, _rest, port = entry["endpoint"].rpartition(":")
         certificate = find(machine, entry["store"] or "My", entry["thumbprint"]) if entry["thumbprint"] else None
         if port.isdigit() and certificate and certificate.key_usable and certificate.key:
             found[name.lower(), int(port)] = Served((certificate.der, *_intermediates(machine, certificate.der)), certificate.key)

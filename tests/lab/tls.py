@@ -76,7 +76,7 @@ def choosing_context(default: Served | None, by_name: dict[str, Served], version
     context.minimum_version, context.maximum_version = versions
     contexts = {name.lower(): served.context() for name, served in by_name.items()}
 
-    def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> int | None:
+    def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _rest: ssl.SSLContext) -> int | None:
         chosen = contexts.get((name or "").lower())
         if chosen is not None:
             connection.context = chosen

@@ -74,26 +74,21 @@ class Behind(Protocol):
 
     def connected(self) -> bool:
         """Whether anything gets through at all; where not, every connection is reset."""
-        ...
 
     def admits(self, user: str, password: str) -> bool:
         """Whether these credentials are right."""
-        ...
 
     def start(self, command: Command) -> asyncio.Future[Output]:
         """Run COMMAND, whose input is complete. The future may end in `Dropped`.
 
         :raises Dropped: when the connection goes away before anything was done
         """
-        ...
 
     def delivered(self, command: Command) -> None:
         """The output has been given (or lost)."""
-        ...
 
     def ended(self, command: Command) -> None:
         """The other side is through with COMMAND."""
-        ...
 
 
 class NoShell(Exception):
@@ -227,7 +222,7 @@ def _streams(identity: str, output: Output) -> str:
 
 
 def _credentials(header: str) -> tuple[str, str] | None:
-    scheme, _, encoded = header.partition(" ")
+    scheme, _rest, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return None
     try:

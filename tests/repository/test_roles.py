@@ -43,6 +43,7 @@ def test_readme_has_every_variable_and_no_other(role: Path) -> None:
 def test_tasks_use_only_variables_that_the_role_declares_or_sets(role: Path) -> None:
     declared = set(load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"])
     texts = [path.read_text(encoding="utf-8") for path in (role / "tasks").glob("*.yml")]
-    made = {name for text in texts for name in re.findall(rf"(?:^\s+({role.name}_\w+):|register: (\w+))", text, re.MULTILINE) for name in name if name}
+    found = [pair for text in texts for pair in re.findall(rf"(?:^\s+({role.name}_\w+):|register: (\w+))", text, re.MULTILINE)]
+    made = {name for pair in found for name in pair if name}
     used = {name for text in texts for name in re.findall(rf"\b({role.name}_\w+)", text)}
     assert used <= declared | made

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
@@ -39,7 +40,7 @@ class CallbackModule(CallbackBase):
         line = {"status": status, "task": task.get_name(), "action": task.action, "host": host.get_name(), "result": value}
         line |= {"started": self._started.get((task._uuid, host.get_name())), "ended": time.time()}
         line |= {"check_mode": bool(task.check_mode), "options": sorted(task.args)}
-        with open(os.environ["RESULTS_FILE"], "a", encoding="utf-8") as file:
+        with Path(os.environ["RESULTS_FILE"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
 
     def v2_runner_on_ok(self, result):

@@ -60,7 +60,7 @@ class Controller:
         given = {**arguments, "_ansible_module_name": name, "_ansible_check_mode": check_mode}
         params = {"Script": f"{name}.ps1", "Variables": [{"Name": "complex_args", "Value": given}]}
         manifest = {"scripts": {}, "actions": [{"name": "module_wrapper.ps1", "params": params}]}
-        stdout, _, _ = self.run("bootstrap", b"{}\n\0\0\0\0\n" + json.dumps(manifest).encode())
+        stdout, _rest, _rest = self.run("bootstrap", b"{}\n\0\0\0\0\n" + json.dumps(manifest).encode())
         result: dict[str, Any] = json.loads(stdout)
         return result
 

@@ -90,7 +90,7 @@ class TestModules:
         assert re.search(message, result["msg"])
 
     def test_what_is_no_module_is_refused(self, make_lab: LabMaker) -> None:
-        stdout, _, code = Controller(make_lab(TWO), "up").run("anything", b"no module at all")
+        stdout, _rest, code = Controller(make_lab(TWO), "up").run("anything", b"no module at all")
         assert code == 1
         assert "NUL" in json.loads(stdout)["msg"]
 
@@ -106,7 +106,7 @@ class TestModules:
 class TestCounting:
     def test_trips_are_counted_by_server_and_module(self, make_lab: LabMaker, tmp_path: Path) -> None:
         lab = make_lab(TWO, log=tmp_path / "trips.jsonl")
-        for _ in range(2):
+        for _rest in range(2):
             Controller(lab, "up").module(PING)
         Controller(lab, "down").module(STATE)
         assert lab.counts() == {"up": {PING: 2}, "down": {STATE: 1}}
@@ -133,10 +133,10 @@ class TestRestarts:
             document["iis"]["application_pools"]["WsusPool"]["state"] = "Stopped"
         controller = Controller(lab, "up")
         before = self.boot_time(controller)
-        stdout, _, _ = controller.raw(r"C:\Windows\System32\shutdown.exe /r /t 2 /c 'x'")
+        stdout, _rest, _rest = controller.raw(r"C:\Windows\System32\shutdown.exe /r /t 2 /c 'x'")
         assert json.loads(stdout) == {"stdout": "", "stderr": "", "rc": 0}
         with pytest.raises(requests.ConnectionError):
-            for _ in range(1000):
+            for _rest in range(1000):
                 self.boot_time(Controller(lab, "up"))
 
         def is_back() -> bool:
@@ -203,7 +203,7 @@ class TestConnections:
         shell = protocol.open_shell()
         command = protocol.run_command(shell, "x", console_mode_stdin=False)
         protocol.send_command_input(shell, command, b"{}\0\0\0\0{}", end=True)
-        for _ in range(2):
+        for _rest in range(2):
             with pytest.raises(requests.ConnectionError):
                 protocol.get_command_output(shell, command)
         with pytest.raises(requests.ConnectionError):
@@ -211,7 +211,7 @@ class TestConnections:
 
     def test_a_drop_can_be_armed_for_always(self, make_lab: LabMaker) -> None:
         lab = make_lab({"servers": {"up": {"faults": {"drop": {"when": "before", "times": "always"}}}}})
-        for _ in range(3):
+        for _rest in range(3):
             with pytest.raises(requests.ConnectionError):
                 Controller(lab, "up").module(PING)
         lab.heal()

@@ -20,7 +20,8 @@ SENT: dict[str, Any] = json.loads((Path(__file__).parent / "sent_by_ansible.json
 
 
 def as_sent(payload: dict[str, Any]) -> bytes:
-    return payload["lead"].encode() + SEPARATOR + b"\n" * payload["newline"] + json.dumps(payload["manifest"]).encode()
+    lead: str = payload["lead"]
+    return lead.encode() + SEPARATOR + (b"\n" if payload["newline"] else b"") + json.dumps(payload["manifest"]).encode()
 
 
 @pytest.mark.parametrize("version", ["2.18", "2.19", "2.20", "2.21"])
@@ -49,14 +50,18 @@ def test_what_runs_in_the_background_is_refused() -> None:
 
 def test_a_script_is_no_module() -> None:
     manifest = {"scripts": {}, "actions": [{"name": "module_wrapper.ps1", "params": {"Script": "mine.ps1"}}]}
-    with pytest.raises(NotAModule, match="mine.ps1"):
+    with pytest.raises(NotAModule, match=r"mine\.ps1"):
         unpack(b"{}\n" + SEPARATOR + json.dumps(manifest).encode())
 
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["actions", "params", "Script", "Variables", "module_args", "Name", "name", "Value"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["actions", "params", "Script", "Variables", "module_args", "Name", "name", "Value"]), inner, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 

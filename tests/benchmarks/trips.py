@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How many trips (module executions on a server) each module takes, and a rollout.
+
+Run C(python -m tests.benchmarks.trips) from the root of the repository. It ends with 1 where a module takes more than it may: 1 where
+all is as wished and 0 with the state of an earlier task, at most 2 to change something; in the rollout, 1 for a server that is done.
+Restarting, and waiting for a synchronization, are apart: they are counted and have no limit.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from .bench import ROOT, BenchmarkError, Run, Trip, bench, trips_of
+from .report import machine, table
+
+PREFIX = "securepatch.wsus."
+UPSTREAM, SERVER = "wsus01", "wsus02"
+NAME = f"{UPSTREAM}.corp.example"
+# In this order each has something to change, and what the next one needs is there.
+MODULES: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("wsus_app_pool", {}),
+    ("wsus_ssl_binding", {}),
+    ("wsus_configuressl", {}),
+    ("wsus_restart", {"method": "services"}),
+    ("wsus_downstream_sync", {"upstream": NAME, "synchronize": True}),
+    ("wsus_downstream_sync", {"upstream": NAME, "use_ssl": False}),
+    ("wsus_downstream_sync", {"upstream": NAME}),
+    ("iis_require_ssl", {}),
+    ("iis_require_ssl", {"state": "absent"}),
+    ("wsus_configuressl", {"state": "absent"}),
+)
+APART = ("wsus_restart", "synchronize")
+
+
+def main() -> int:
+    print(machine())
+    try:
+        return int(of_modules() + of_rollouts() > 0)
+    except BenchmarkError as error:
+        print(error)
+        return 1
+
+
+# --- modules ---------------------------------------------------------------------------------------------------------
+
+
+def of_modules() -> int:
+    """Measure and print; how many limits were missed."""
+    tasks: list[dict[str, Any]] = [
+        {"name": "0 as wished", f"{PREFIX}wsus_server_info": {}, "register": "seen"},
+        {"name": "0 observed", f"{PREFIX}wsus_server_info": {"observed": "{{ seen.state }}"}},
+    ]
+    for number, (module, options) in enumerate(MODULES, start=1):
+        tasks += [
+            {"name": f"{number} changing", f"{PREFIX}{module}": options, "register": "made", "failed_when": "not made.changed"},
+            {"name": f"{number} as wished", f"{PREFIX}{module}": options, "register": "made", "failed_when": "made.changed"},
+            {"name": f"{number} observed", f"{PREFIX}{module}": {**options, "observed": "{{ made.state }}"}},
+        ]
+    fleet = {"domain": "corp.example", "servers": {UPSTREAM: {"stage": "offered"}, SERVER: {"upstream": UPSTREAM}}}
+    with bench(fleet) as lab:
+        run = lab.playbook([{"hosts": SERVER, "gather_facts": False, "tasks": tasks}])
+        counts = Counter(task.name for task, _trip in trips_of(run, lab.trips()))
+    rows, missed = [], 0
+    for number, (module, options) in enumerate((("wsus_server_info", {}), *MODULES)):
+        changing, wished, observed = (counts[f"{number} {how}"] for how in ("changing", "as wished", "observed"))
+        apart = module in APART or any(one in APART for one in options)
+        wrong = (changing > 2 and not apart) or wished != 1 or observed != 0
+        missed += wrong
+        given = ", ".join(f"{name}: {str(value).lower()}" for name, value in options.items() if value != NAME)
+        rows.append((f"`{module}`{f' ({given})' if given else ''}", changing if number else "", wished, observed, "missed" if wrong else "apart" if apart else "kept"))
+    print("\nTrips of each module:\n")
+    print(table(("module", "changing", "as wished", "as wished, with `observed`", "limits"), rows))
+    return missed
+
+
+# --- rollouts --------------------------------------------------------------------------------------------------------
+
+
+def of_rollouts() -> int:
+    """Measure and print; how many limits were missed."""
+    fleet = yaml.safe_load((ROOT / "tests" / "lab" / "fleets" / "nine.yml").read_text(encoding="utf-8"))
+    missed = 0
+    with bench(fleet) as lab:
+        runs = (
+            ("first, offering HTTPS", {}),
+            ("second, nothing left to do", {}),
+            ("third, requiring TLS", {"wsus_require_tls": True}),
+            ("fourth, nothing left to do", {"wsus_require_tls": True}),
+        )
+        for title, variables in runs:
+            before = len(lab.trips())
+            run = lab.playbook(f"{PREFIX}rollout", https_server_restart="services", **variables)
+            trips = lab.trips()[before:]
+            print(f"\nThe rollout over {len(fleet['servers'])} servers, {title}:\n")
+            print(of_servers(run, trips, list(fleet["servers"])))
+            if "nothing left" in title:
+                missed += sum(count != 1 for count in Counter(trip.server for trip in trips).values())
+    return missed
+
+
+def of_servers(run: Run, trips: Sequence[Trip], servers: Sequence[str]) -> str:
+    """A table of trips by server and task. What turns a downstream server's synchronization is counted for that server."""
+    pairs = trips_of(run, trips)
+    tasks = list(dict.fromkeys((task.name, task.action) for task in run.tasks if any(task.name == one.name for one, _trip in pairs)))
+    counts = Counter((trip.server, task.name) for task, trip in pairs)
+    columns = ["server", *(f"{name.rpartition(' : ')[2]} (`{action.removeprefix(PREFIX)}`)" for name, action in tasks), "all"]
+    totals = Counter(trip.server for trip in trips)
+    rows = [(server, *(counts[server, name] for name, _action in tasks), totals[server]) for server in servers]
+    return table(columns, [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(columns))))])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,419 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What bad input gets: an error that names the server and the cause and says what was changed; and a second run, once it is mended, that finishes."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.controller import Controller, Run
+
+SETUP = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
+INSTALLED = SETUP + r"\Installed Role Services"
+ROLLOUT = "securepatch.wsus.rollout"
+HTTPS_SERVER: list[dict[str, Any]] = [{"hosts": "wsus_servers", "gather_facts": False, "roles": ["securepatch.wsus.https_server"]}]
+DOWNSTREAM: list[dict[str, Any]] = [
+    {
+        "hosts": "wsus02",
+        "gather_facts": False,
+        "roles": [{"role": "securepatch.wsus.downstream", "downstream_upstream": "wsus01.corp.example"}],
+    }
+]
+QUICK = {"https_server_restart": "services", "https_server_cold_seconds": 2, "https_server_check_timeout": 3}
+FIVE = ("ApiRemoting30", "ClientWebService", "DssAuthWebService", "ServerSyncWebService", "SimpleAuthWebService")
+
+Start = Callable[..., Controller]
+
+
+def run(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variables: Any) -> Run:
+    """Run a play with quick restarts."""
+    return fleet.playbook(play, *arguments, **{**QUICK, **variables})
+
+
+def refused(one: Run, *words: str) -> str:
+    """The run failed as it should: its messages have all WORDS (a server, a cause, what was changed). Returns the messages."""
+    said = " ".join(" ".join(str(each["result"].get("msg")).split()) for each in one.results if each["status"] in {"failed", "item failed"})
+    assert one.code != 0, one.output
+    assert not one.unreachable, "an unreachable host tears the play apart"
+    assert "Traceback" not in one.output
+    assert "Unhandled exception" not in one.output
+    missing = [word for word in words if word not in said]
+    assert not missing, f"{missing} not in\n{said}"
+    return said
+
+
+def finishes(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variables: Any) -> None:
+    """Run again, the cause being mended: every server of the inventory offers HTTPS, or requires TLS where that was asked for, restarted."""
+    one = run(fleet, play, *arguments, **variables)
+    assert one.code == 0, one.output
+    assert not one.unreachable
+    wanted = "requires TLS" if variables.get("https_server_require_tls") or variables.get("wsus_require_tls") else "offers HTTPS"
+    for name, seen in seen_by(fleet).items():
+        assert (seen["standing"], seen["verdict"]["blocked_by"], seen["verdict"]["missing_to_offer"]) == (wanted, [], []), name
+
+
+def seen_by(fleet: Controller) -> dict[str, Any]:
+    """What wsus_server_info says of every server of the inventory."""
+    one = fleet.task("wsus_servers", "wsus_server_info")
+    return {each["host"]: each["result"] for each in one.results}
+
+
+def untouched(fleet: Controller) -> None:
+    """Nobody was asked for a change."""
+    assert "securepatch.wsus.wsus_change" not in {module for counts in fleet.lab.counts().values() for module in counts}
+    assert "restart" not in [one.command for one in fleet.lab.raw_commands]
+
+
+@contextmanager
+def inventory(fleet: Controller) -> Iterator[dict[str, Any]]:
+    """The hosts of the lab's inventory, to be changed by hand."""
+    content = yaml.safe_load(fleet.lab.inventory.read_text())
+    yield content["wsus_servers"]["hosts"]
+    fleet.lab.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def registry_value(number: int) -> dict[str, Any]:
+    return {"kind": "DWord", "data": number}
+
+
+# --- the inventory ---------------------------------------------------------------------------------------------------
+
+
+def an_upstream_that_is_not_there(hosts: dict[str, Any]) -> str:
+    hosts["wsus03"]["wsus_upstream"] = "wsus77"
+    return 'wsus_upstream of wsus03 is "wsus77", which is not among the WSUS servers of the inventory'
+
+
+def a_circle(hosts: dict[str, Any]) -> str:
+    hosts["wsus01"]["wsus_upstream"] = "wsus03"
+    return "wsus01 -> wsus03 -> wsus01 is a circle"
+
+
+def one_machine_under_two_names(hosts: dict[str, Any]) -> str:
+    hosts["hq-wsus"] = dict(hosts["wsus01"])
+    return "wsus01 and hq-wsus are one machine: each reports the name wsus01.corp.example"
+
+
+def another_upstream_than_the_server_has(hosts: dict[str, Any]) -> str:
+    hosts["wsus03"]["wsus_upstream"] = "wsus02"
+    return "wsus03 synchronizes from wsus01.corp.example (wsus01 in the inventory), not from wsus02 as wsus_upstream says"
+
+
+def test_an_inventory_that_is_wrong_stops_the_rollout_before_anything_is_touched(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {}, "wsus02": {}, "wsus03": {"upstream": "wsus01"}}})
+    right = fleet.lab.inventory.read_text()
+    for wrong in (an_upstream_that_is_not_there, a_circle, one_machine_under_two_names, another_upstream_than_the_server_has):
+        with inventory(fleet) as hosts:
+            cause = wrong(hosts)
+        refused(run(fleet, ROLLOUT), cause, "Nothing was changed")
+        untouched(fleet)
+        fleet.lab.inventory.write_text(right)
+    finishes(fleet, ROLLOUT)
+
+
+def test_role_downstream_with_another_upstream_than_the_server_has(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"stage": "offered"}, "wsus02": {"upstream": "wsus03"}, "wsus03": {"stage": "offered"}}})
+    message = "This server synchronizes from wsus03.corp.example, not from wsus01.corp.example"
+    refused(run(fleet, DOWNSTREAM), "wsus02: ", message, "Nothing was changed")
+    untouched(fleet)
+    done = run(fleet, DOWNSTREAM, downstream_reparent=True)
+    assert done.code == 0, done.output
+    assert fleet.lab.machine("wsus02").document["wsus"]["upstream"]["name"] == "wsus01.corp.example"
+
+
+# --- a server that is no whole WSUS ----------------------------------------------------------------------------------
+
+
+def test_a_host_that_is_not_wsus(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {}}})
+    with fleet.lab.edit("wsus01") as document:
+        keys = {key: document["registry"].pop(key) for key in (SETUP, INSTALLED)}
+    refused(run(fleet), "wsus01: This is not a WSUS server", "take the host out of group wsus_servers", "Nothing was changed")
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["registry"] |= keys
+    finishes(fleet)
+
+
+def test_a_wsus_that_was_never_post_installed(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"state": {"registry": {INSTALLED: {"UpdateServices-Services": registry_value(1)}}}}}})
+    refused(run(fleet), "wsus01: ", "post-installation never ran", "WsusUtil postinstall", "Nothing was changed")
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["registry"][INSTALLED]["UpdateServices-Services"] = registry_value(2)
+    finishes(fleet)
+
+
+def test_a_site_id_that_iis_does_not_have(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"state": {"registry": {SETUP: {"IISTargetWebSiteIndex": registry_value(99)}}}}}})
+    refused(run(fleet), "wsus01: ", "IIS has no site with the id 99 that WSUS setup recorded", "Nothing was changed")
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["registry"][SETUP]["IISTargetWebSiteIndex"] = registry_value(1634923)
+    finishes(fleet)
+
+
+@pytest.mark.parametrize("service", ["W3SVC", "WsusService"])
+def test_a_service_that_is_stopped(controller: Start, service: str) -> None:
+    fleet = controller({"servers": {"wsus01": {"state": {"services": {service: "Stopped"}}}}})
+    refused(run(fleet), f"wsus01: WSUS does not run on this server: the service {service} (Stopped) is not running", "Nothing was changed")
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["services"][service] = "Running"
+    finishes(fleet)
+
+
+def test_a_pool_that_is_stopped(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"state": {"iis": {"application_pools": {"WsusPool": {"state": "Stopped"}}}}}}})
+    refused(run(fleet), "wsus01: WSUS does not answer: the application pool 'WsusPool' is stopped", "Nothing was changed")
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["iis"]["application_pools"]["WsusPool"]["state"] = "Started"
+    finishes(fleet)
+
+
+# --- the certificate -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        ("none", "The computer's Personal store has no certificate at all. Obtain one for wsus01.corp.example first."),
+        pytest.param("expired", "expired", marks=pytest.mark.every_core),
+        ("other_name", "other.corp.example"),
+        ("no_key", "private key"),
+        ("lost_key", "private key"),
+        ("rsa1024", "1024"),
+        ("sha1", "SHA-1"),
+    ],
+)
+def test_a_certificate_that_cannot_serve(controller: Start, kind: str, cause: str) -> None:
+    fleet = controller({"servers": {"wsus01": {"certificate": [kind, "ok"]}}})
+    with fleet.lab.edit("wsus01") as document:
+        store = document["certificates"]["My"]
+        good = list(store)[-1]
+        certificate = store.pop(good)
+        candidates = list(store)
+    said = refused(run(fleet), "wsus01: ", cause, "Nothing was changed")
+    assert all(thumbprint in said for thumbprint in candidates), "every candidate is named"
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["certificates"]["My"][good] = certificate
+    finishes(fleet)
+
+
+def test_a_certificate_of_a_ca_that_the_server_does_not_trust_itself(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"certificate": "untrusted_ca"}}})
+    said = refused(run(fleet), "wsus01: ", "this server does not trust the certificate found at wsus01.corp.example:8531")
+    assert "Trusted Root store" in said
+    with fleet.lab.edit("wsus01") as document:
+        assert "UsingSSL" in document["registry"][SETUP]
+        assert document["registry"][SETUP]["UsingSSL"]["data"] == 0, "WSUS must not be told a name that it could not reach itself by"
+    again = refused(run(fleet), "wsus01: ", "does not trust", "Nothing was changed")
+    assert "UntrustedRoot" in again or "PartialChain" in again
+
+
+def test_an_https_port_that_another_site_has(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {}}})
+    intranet = {
+        "id": 7,
+        "name": "Intranet",
+        "state": "Stopped",
+        "bindings": [{"protocol": "https", "information": "*:8531:", "ssl_flags": 0}],
+        "applications": [{"path": "/", "pool": "DefaultAppPool"}],
+    }
+    with fleet.lab.edit("wsus01") as document:
+        document["iis"]["sites"].append(copy.deepcopy(intranet))
+    refused(run(fleet), "wsus01: Port 8531 belongs to another site of this machine, 'Intranet'", "Nothing was changed")
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        document["iis"]["sites"].pop()
+    finishes(fleet)
+
+
+# --- the connection --------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_password(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {}}})
+    refused(run(fleet, HTTPS_SERVER, ansible_password="wrong"), "wsus01: The connection failed: ", "credentials were rejected")
+    untouched(fleet)
+    finishes(fleet)
+
+
+def test_a_server_that_refuses_the_login_fails_its_own_wave_only(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"faults": {"login_refused": True}}, "wsus02": {"upstream": "wsus01"}}})
+    refused(run(fleet, ROLLOUT), "wsus01: The connection failed: ")
+    assert standing(fleet, "wsus02") == "offers HTTPS"
+    fleet.lab.heal()
+    finishes(fleet, ROLLOUT)
+
+
+def test_a_server_that_cannot_be_reached_fails_its_own_wave_only(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"faults": {"unreachable": True}}, "wsus02": {"upstream": "wsus01"}}})
+    refused(run(fleet, ROLLOUT), "wsus01: The connection failed: ", "refused")
+    assert standing(fleet, "wsus02") == "offers HTTPS"
+    fleet.lab.heal()
+    finishes(fleet, ROLLOUT)
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_a_connection_that_is_cut_at_a_change(controller: Start, when: str) -> None:
+    fleet = controller({"servers": {"wsus01": {}}})
+    # The first trip observes, the second sets the pool, the third binds the certificate.
+    fleet.lab.cut(3, when, changes=1)  # type: ignore[arg-type]
+    refused(
+        run(fleet),
+        "wsus01: The connection",
+        "It happened while these changes were made, and which of them took effect is not known: Note on the server that its site needs a restart; "
+        "Bind the certificate",
+        "Run it again",
+    )
+    fleet.lab.heal()
+    finishes(fleet)
+
+
+# --- changes that fail -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "says", "sentence"),
+    [
+        ("wsusutil configuressl", "The database is not there", "Tell WSUS"),
+        ("commit iis", "Access is denied", "Set the application pool"),
+        ("http.sys 0.0.0.0:8531", "The handle is invalid", "Bind the certificate"),
+        ("restart WsusService", "The service did not respond in time", "Restart the service WsusService"),
+        ("recycle WsusPool", "The RPC server is unavailable", "Recycle the application pool WsusPool"),
+        ("stop site", "The site is busy", "Stop and start the WSUS site"),
+    ],
+)
+def test_a_change_that_windows_refuses(controller: Start, fault: str, says: str, sentence: str) -> None:
+    fleet = controller({"servers": {"wsus01": {"faults": {"changes": {fault: says}}}}})
+    said = refused(run(fleet), "wsus01: ", f"{says} (", "0x", f"Not done: {sentence}", "Mend the cause and run it again")
+    assert "Done before that: " in said or "Nothing was changed before that" in said
+    fleet.lab.heal()
+    finishes(fleet)
+
+
+def test_a_wsusutil_that_ends_well_and_records_nothing(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"faults": {"changes": {"wsusutil silent": "nothing"}}}}})
+    refused(
+        run(fleet),
+        "wsus01: ",
+        "WsusUtil configuressl ended well, but WSUS did not record wsus01.corp.example",
+        "Done before that: Note on the server that it needs a restart",
+        "Not done: Tell WSUS",
+    )
+    fleet.lab.heal()
+    finishes(fleet)
+
+
+def test_a_machine_that_does_not_come_back_from_its_restart(controller: Start) -> None:
+    fleet = controller({"restart_seconds": 0.5, "servers": {"wsus01": {"faults": {"no_return": True}}}})
+    refused(
+        run(fleet, https_server_restart="reboot", https_server_reboot_timeout=3),
+        "wsus01: The restart did not end well: ",
+        "Everything before the restart is done",
+        "run it again: a restart that is still pending is done then",
+    )
+    # Somebody starts it by hand: that was the restart.
+    fleet.lab.heal()
+    finishes(fleet, https_server_restart="reboot")
+    assert [one.command for one in fleet.lab.raw_commands].count("restart") == 1
+
+
+# --- left half-way, and set up otherwise -----------------------------------------------------------------------------
+
+
+def test_a_server_left_half_way_by_hand_is_finished(controller: Start) -> None:
+    """TLS required, configuressl never run: the API of such a server does not answer, and a run that began by asking it would not get on."""
+    required = {f"WSUS Administration/{name}": {"sslFlags": "Ssl"} for name in FIVE}
+    fleet = controller({"servers": {"wsus01": {"state": {"iis": {"locations": required}}}}})
+    assert standing(fleet, "wsus01") == "half-way"
+    finishes(fleet, https_server_require_tls=True)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param({"site_name": "WSUS-Verwaltung"}, id="localized-site-name"),
+        pytest.param({"ports": [9442, 9443]}, id="custom-ports"),
+        pytest.param({"ports": [80, 443]}, id="ports-80-443"),
+        pytest.param({"fqdn": "updates.corp.example"}, id="another-name"),
+    ],
+)
+def test_a_server_that_was_set_up_otherwise_is_finished(controller: Start, server: dict[str, Any]) -> None:
+    if 80 in server.get("ports", ()):
+        needs_low_ports()
+    fleet = controller({"servers": {"wsus01": server}})
+    name = server.get("fqdn", "wsus01.corp.example")
+    port = server.get("ports", (8530, 8531))[1]
+    one = run(fleet, https_server_require_tls=True, https_server_fqdn=server.get("fqdn", ""))
+    assert one.code == 0, one.output
+    result = one.of("Keep the result")["ansible_facts"]["https_server_result"]
+    assert (result["standing"], result["url"]) == ("requires TLS", f"https://{name}:{port}")
+
+
+def needs_low_ports() -> None:
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 443))
+    except OSError as error:
+        if error.errno == errno.EACCES:
+            pytest.skip("ports below 1024 are not for this user (sysctl net.ipv4.ip_unprivileged_port_start)")
+        if error.errno != errno.EADDRINUSE:
+            raise
+
+
+# --- the upstream ----------------------------------------------------------------------------------------------------
+
+
+def test_an_upstream_whose_ca_the_downstream_server_does_not_trust(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"stage": "offered"}, "wsus02": {"upstream": "wsus01", "trusts_ca": False}}})
+    refused(
+        run(fleet, DOWNSTREAM),
+        "wsus02: The upstream is not ready for synchronization over TLS",
+        "this server does not trust the certificate found at wsus01.corp.example:8531",
+        "Have the issuing CA trusted in the computer's Trusted Root store",
+        "Nothing was changed",
+    )
+    untouched(fleet)
+    with fleet.lab.edit("wsus01") as document:
+        roots = copy.deepcopy(document["certificates"]["Root"])
+    with fleet.lab.edit("wsus02") as document:
+        document["certificates"]["Root"] = roots
+    done = run(fleet, DOWNSTREAM)
+    assert done.code == 0, done.output
+    assert fleet.lab.machine("wsus02").document["wsus"]["upstream"]["ssl"] is True
+
+
+def test_the_rollout_stops_at_an_upstream_whose_ca_a_downstream_server_does_not_trust(controller: Start) -> None:
+    # wsus02's own certificate is of the CA that it does trust.
+    downstream = {"upstream": "wsus01", "certificate": "untrusted_ca", "trusts_ca": ["other"]}
+    fleet = controller({"servers": {"wsus01": {}, "wsus02": downstream}})
+    both = fleet.folder / "both.pem"
+    both.write_text(fleet.lab.ca_file.read_text() + fleet.lab.other_ca_file.read_text())
+    refused(
+        run(fleet, ROLLOUT, https_server_ca_file=str(both)),
+        "wsus02: The upstream is not ready for synchronization over TLS",
+        "does not trust the certificate found at wsus01.corp.example:8531",
+    )
+    assert fleet.lab.machine("wsus02").document["wsus"]["upstream"]["ssl"] is False, "it goes on synchronizing over HTTP"
+    with fleet.lab.edit("wsus01") as document:
+        roots = copy.deepcopy(document["certificates"]["Root"])
+    with fleet.lab.edit("wsus02") as document:
+        document["certificates"]["Root"] |= roots
+    finishes(fleet, ROLLOUT, https_server_ca_file=str(both))
+
+
+def standing(fleet: Controller, name: str) -> str:
+    """Where a server stands, as the collection itself says."""
+    return str(seen_by(fleet)[name]["standing"])
