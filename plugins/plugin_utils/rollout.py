@@ -61,8 +61,8 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class RolloutPlan:
-    """What the plan found: servers that are finished, downstream servers whose synchronization is, who is below whom in
-    this run, its waves, and the lines to show."""
+    """What the plan found: servers that are finished, downstream servers whose synchronization is, which downstream servers
+    are to be turned in whose wave, the waves, and the lines to show."""
 
     finished: tuple[str, ...]
     moved: tuple[str, ...]
@@ -98,7 +98,9 @@ def make_plan(
         lines.append(f"Not in this run (--limit), left as they are: {', '.join(outside)}")
     if not require_tls:
         lines += ["", "TLS will not be required: clients go on reaching every server over HTTP until it is (wsus_require_tls: true)."]
-    downstream = {name: [lower for lower in hierarchy.downstream(name) if lower in in_run] for name in hierarchy.servers}
+    # One that could not be reached fails its own wave, and not its upstream's as well.
+    reached = {name for name in in_run if seen.get(name, Seen()).state is not None}
+    downstream = {name: [lower for lower in hierarchy.downstream(name) if lower in reached] for name in hierarchy.servers}
     below = {name: lower for name, lower in downstream.items() if lower}
     return RolloutPlan(tuple(finished), tuple(moved), below, tuple(map(tuple, waves)), tuple(lines))
 
@@ -163,7 +165,7 @@ def _plan_note(
     if name not in in_run:
         return "not in this run (--limit): still to do"
     if found.state is None:
-        return f"cannot be looked at: {found.problem or 'nobody looked'}"
+        return f"cannot be looked at: {(found.problem or 'nobody looked').removeprefix(f'{name}: ')}"
     parts = [found.standing]
     if hierarchy.upstream(name):
         parts.append("synchronizes over TLS" if name in moved else "its synchronization moves after its upstream")
@@ -202,7 +204,19 @@ def result_lines(
     header = ("SERVER", "WAS", "WOULD BE" if check_mode else "IS", "WOULD HAPPEN" if check_mode else "WHAT HAPPENED")
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
     lines = ["  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip() for row in [header, *rows]]
+    if check_mode:
+        lines += _changes_to_make(hierarchy, outcomes, moves)
     return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode)]
+
+
+def _changes_to_make(hierarchy: Hierarchy, outcomes: Mapping[str, Outcome], moves: Mapping[str, Sequence[str]]) -> list[str]:
+    lines: list[str] = []
+    for name in hierarchy.servers:
+        own = outcomes[name].changes if name in outcomes else ()
+        changes = [*own, *moves.get(name, ())]
+        if changes:
+            lines += ["", f"{name}:", *(line for change in changes for line in _wrapped(f"- {change}"))]
+    return lines
 
 
 def _happened(outcome: Outcome | None, moved: Sequence[str], in_run: bool, check_mode: bool) -> str:
@@ -224,19 +238,24 @@ def _count(changes: Sequence[str], check_mode: bool) -> str:
 def _next_steps(
     hierarchy: Hierarchy, seen: Mapping[str, Seen], outcomes: Mapping[str, Outcome], in_run: Collection[str], check_mode: bool
 ) -> list[str]:
-    lines: list[str] = []
+    told: list[str] = []
     for name, outcome in outcomes.items():
         if not outcome.ok:
             message = str(outcome.message)
-            lines += _wrapped(message if message.startswith(name) else f"{name}: {message}")
+            told += _wrapped(message if message.startswith(name) else f"{name}: {message}")
+    for name, outcome in outcomes.items():
+        for note in outcome.notes:
+            told += _wrapped(f"{name}: {note}")
     failed = [name for name, outcome in outcomes.items() if not outcome.ok]
     waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
     pending = [name for name, outcome in outcomes.items() if outcome.standing == "restart pending"]
     offering = [(name, outcome) for name, outcome in outcomes.items() if outcome.standing == "offers HTTPS"]
     unchecked = [name for name, outcome in outcomes.items() if outcome.checked and outcome.checked.startswith("not checked")]
-    for name, outcome in outcomes.items():
-        for note in outcome.notes:
-            lines += _wrapped(f"{name}: {note}")
+    # Reached in its own wave, but not when it was planned whose synchronization to turn.
+    missed = [
+        name for name, outcome in outcomes.items() if outcome.ok and seen.get(name, Seen()).state is None and hierarchy.upstream(name) in in_run
+    ]
+    outside = [name for name in hierarchy.servers if name not in in_run]
     steps: list[str] = []
     if failed:
         steps.append(f"Mend what failed on {', '.join(failed)}, and run this again: it goes on where it stopped.")
@@ -244,21 +263,23 @@ def _next_steps(
         steps.append(f"No wave was started for {', '.join(waiting)}; the next run does.")
     if pending and not check_mode:
         steps.append(f"Restart {', '.join(pending)}: until then the new name is not in use, and TLS cannot be required.")
-    outside = [name for name in hierarchy.servers if name not in in_run]
+    if missed:
+        steps.append(f"Run this again for the synchronization of {', '.join(missed)}: they were not reached when this run was planned.")
     if outside:
         steps.append(f"Run this for {', '.join(outside)}: this run was limited to others.")
     if offering and not check_mode:
         steps.append("Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true:")
+    lines = [*told, ""] if told else []
     for number, step in enumerate(steps, start=1):
         lines += _wrapped(f"{number}. {step}")
     if offering and not check_mode:
         lines += [f"   {outcome.url}  ({name})" for name, outcome in offering]
     if unchecked and not check_mode:
         lines += _wrapped(f"Not checked from outside: {', '.join(unchecked)}.")
-    if not lines:
-        lines.append("Nothing is left to do: every server requires TLS." if not check_mode else "Check mode: nothing was changed.")
-    elif check_mode:
+    if check_mode:
         lines.append("Check mode: nothing was changed.")
+    elif not steps:
+        lines.append("Nothing is left to do: every server requires TLS.")
     return lines
 
 

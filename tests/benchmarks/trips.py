@@ -34,6 +34,7 @@ MODULES: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("iis_require_ssl", {}),
     ("iis_require_ssl", {"state": "absent"}),
     ("wsus_configuressl", {"state": "absent"}),
+    ("wsus_configuressl", {"fqdn": f"{SERVER}.corp.example"}),
 )
 APART = ("wsus_restart", "synchronize")
 
@@ -72,7 +73,7 @@ def of_modules() -> int:
         apart = module in APART or any(one in APART for one in options)
         wrong = (changing > 2 and not apart) or wished != 1 or observed != 0
         missed += wrong
-        given = ", ".join(f"{name}: {str(value).lower()}" for name, value in options.items() if value != NAME)
+        given = ", ".join(name if isinstance(value, str) and "." in value else f"{name}: {str(value).lower()}" for name, value in options.items())
         rows.append((f"`{module}`{f' ({given})' if given else ''}", changing if number else "", wished, observed, "missed" if wrong else "apart" if apart else "kept"))
     print("\nTrips of each module:\n")
     print(table(("module", "changing", "as wished", "as wished, with `observed`", "limits"), rows))
@@ -98,21 +99,21 @@ def of_rollouts() -> int:
             run = lab.playbook(f"{PREFIX}rollout", https_server_restart="services", **variables)
             trips = lab.trips()[before:]
             print(f"\nThe rollout over {len(fleet['servers'])} servers, {title}:\n")
-            print(of_servers(run, trips, list(fleet["servers"])))
+            print(of_tasks(run, trips, list(fleet["servers"])))
             if "nothing left" in title:
-                missed += sum(count != 1 for count in Counter(trip.server for trip in trips).values())
+                made = Counter(trip.server for trip in trips)
+                missed += sum(made[server] != 1 for server in fleet["servers"])
     return missed
 
 
-def of_servers(run: Run, trips: Sequence[Trip], servers: Sequence[str]) -> str:
-    """A table of trips by server and task. What turns a downstream server's synchronization is counted for that server."""
+def of_tasks(run: Run, trips: Sequence[Trip], servers: Sequence[str]) -> str:
+    """A table of trips by task and server. What turns a downstream server's synchronization is counted for that server."""
     pairs = trips_of(run, trips)
-    tasks = list(dict.fromkeys((task.name, task.action) for task in run.tasks if any(task.name == one.name for one, _trip in pairs)))
-    counts = Counter((trip.server, task.name) for task, trip in pairs)
-    columns = ["server", *(f"{name.rpartition(' : ')[2]} (`{action.removeprefix(PREFIX)}`)" for name, action in tasks), "all"]
+    counts = Counter((task.action, task.name, trip.server) for task, trip in pairs)
+    tasks = list(dict.fromkeys((task.action, task.name) for task in run.tasks if any(counts[task.action, task.name, server] for server in servers)))
+    rows = [(f"{name.rpartition(' : ')[2]} (`{action.removeprefix(PREFIX)}`)", *(counts[action, name, server] for server in servers)) for action, name in tasks]
     totals = Counter(trip.server for trip in trips)
-    rows = [(server, *(counts[server, name] for name, _action in tasks), totals[server]) for server in servers]
-    return table(columns, [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(columns))))])
+    return table(("task", *servers), [*rows, ("all", *(totals[server] for server in servers))])
 
 
 if __name__ == "__main__":

@@ -38,9 +38,10 @@ def run(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variable
     return fleet.playbook(play, *arguments, **{**QUICK, **variables})
 
 
-def refused(one: Run, *words: str) -> str:
-    """The run failed as it should: its messages have all WORDS (a server, a cause, what was changed). Returns the messages."""
-    said = " ".join(" ".join(str(each["result"].get("msg")).split()) for each in one.results if each["status"] in {"failed", "item failed"})
+def refused(one: Run, *words: str, server: str | None = None) -> str:
+    """The run failed as it should: its messages (those of one server) have all WORDS. Returns the messages."""
+    failed = [each for each in one.results if each["status"] in {"failed", "item failed"} and server in {None, each["host"]}]
+    said = " ".join(" ".join(str(each["result"].get("msg")).split()) for each in failed)
     assert one.code != 0, one.output
     assert not one.unreachable, "an unreachable host tears the play apart"
     assert "Traceback" not in one.output
@@ -50,20 +51,22 @@ def refused(one: Run, *words: str) -> str:
     return said
 
 
-def finishes(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variables: Any) -> None:
+def finishes(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variables: Any) -> Run:
     """Run again, the cause being mended: every server of the inventory offers HTTPS, or requires TLS where that was asked for, restarted."""
     one = run(fleet, play, *arguments, **variables)
     assert one.code == 0, one.output
     assert not one.unreachable
     wanted = "requires TLS" if variables.get("https_server_require_tls") or variables.get("wsus_require_tls") else "offers HTTPS"
-    for name, seen in seen_by(fleet).items():
-        assert (seen["standing"], seen["verdict"]["blocked_by"], seen["verdict"]["missing_to_offer"]) == (wanted, [], []), name
+    with inventory(fleet) as hosts:
+        assert {name: standing(one, name) for name in hosts} == dict.fromkeys(hosts, wanted)
+    return one
 
 
-def seen_by(fleet: Controller) -> dict[str, Any]:
-    """What wsus_server_info says of every server of the inventory."""
-    one = fleet.task("wsus_servers", "wsus_server_info")
-    return {each["host"]: each["result"] for each in one.results}
+def standing(one: Run, name: str) -> str | None:
+    """Where a server stood at the end of the role or of its wave."""
+    facts = [each["result"].get("ansible_facts") or {} for each in one.results if each["host"] == name]
+    kept = [fact[of] for fact in facts for of in ("https_server_result", "wsus_outcome") if of in fact]
+    return str(kept[-1]["standing"]) if kept else None
 
 
 def untouched(fleet: Controller) -> None:
@@ -78,10 +81,6 @@ def inventory(fleet: Controller) -> Iterator[dict[str, Any]]:
     content = yaml.safe_load(fleet.lab.inventory.read_text())
     yield content["wsus_servers"]["hosts"]
     fleet.lab.inventory.write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def registry_value(number: int) -> dict[str, Any]:
-    return {"kind": "DWord", "data": number}
 
 
 # --- the inventory ---------------------------------------------------------------------------------------------------
@@ -132,82 +131,79 @@ def test_role_downstream_with_another_upstream_than_the_server_has(controller: S
 # --- a server that is no whole WSUS ----------------------------------------------------------------------------------
 
 
-def test_a_host_that_is_not_wsus(controller: Start) -> None:
-    fleet = controller({"servers": {"wsus01": {}}})
-    with fleet.lab.edit("wsus01") as document:
+def break_registry(name: str, number: int, key: str = SETUP) -> dict[str, Any]:
+    return {"state": {"registry": {key: {name: {"kind": "DWord", "data": number}}}}}
+
+
+NOT_WHOLE: dict[str, tuple[dict[str, Any], str]] = {
+    "not-wsus": ({}, "This is not a WSUS server: WSUS setup never ran here. Install the role, or take the host out of group wsus_servers."),
+    "no-post-install": (break_registry("UpdateServices-Services", 1, INSTALLED), "its post-installation never ran"),
+    "no-site": (break_registry("IISTargetWebSiteIndex", 99), "IIS has no site with the id 99 that WSUS setup recorded"),
+    "w3svc-stopped": ({"state": {"services": {"W3SVC": "Stopped"}}}, "the service W3SVC (Stopped) is not running"),
+    "wsus-stopped": ({"state": {"services": {"WsusService": "Stopped"}}}, "the service WsusService (Stopped) is not running"),
+    "pool-stopped": (
+        {"state": {"iis": {"application_pools": {"WsusPool": {"state": "Stopped"}}}}},
+        "the application pool 'WsusPool' is stopped. Start it",
+    ),
+}
+
+
+def test_a_server_that_is_no_whole_wsus_is_refused_and_finished_once_it_is(controller: Start) -> None:
+    fleet = controller({"servers": {name: server for name, (server, _) in NOT_WHOLE.items()}})
+    with fleet.lab.edit("not-wsus") as document:
         keys = {key: document["registry"].pop(key) for key in (SETUP, INSTALLED)}
-    refused(run(fleet), "wsus01: This is not a WSUS server", "take the host out of group wsus_servers", "Nothing was changed")
+    one = run(fleet)
+    for name, (_, cause) in NOT_WHOLE.items():
+        refused(one, f"{name}: ", cause, "Nothing was changed", server=name)
     untouched(fleet)
-    with fleet.lab.edit("wsus01") as document:
+    with fleet.lab.edit("not-wsus") as document:
         document["registry"] |= keys
-    finishes(fleet)
-
-
-def test_a_wsus_that_was_never_post_installed(controller: Start) -> None:
-    fleet = controller({"servers": {"wsus01": {"state": {"registry": {INSTALLED: {"UpdateServices-Services": registry_value(1)}}}}}})
-    refused(run(fleet), "wsus01: ", "post-installation never ran", "WsusUtil postinstall", "Nothing was changed")
-    untouched(fleet)
-    with fleet.lab.edit("wsus01") as document:
-        document["registry"][INSTALLED]["UpdateServices-Services"] = registry_value(2)
-    finishes(fleet)
-
-
-def test_a_site_id_that_iis_does_not_have(controller: Start) -> None:
-    fleet = controller({"servers": {"wsus01": {"state": {"registry": {SETUP: {"IISTargetWebSiteIndex": registry_value(99)}}}}}})
-    refused(run(fleet), "wsus01: ", "IIS has no site with the id 99 that WSUS setup recorded", "Nothing was changed")
-    untouched(fleet)
-    with fleet.lab.edit("wsus01") as document:
-        document["registry"][SETUP]["IISTargetWebSiteIndex"] = registry_value(1634923)
-    finishes(fleet)
-
-
-@pytest.mark.parametrize("service", ["W3SVC", "WsusService"])
-def test_a_service_that_is_stopped(controller: Start, service: str) -> None:
-    fleet = controller({"servers": {"wsus01": {"state": {"services": {service: "Stopped"}}}}})
-    refused(run(fleet), f"wsus01: WSUS does not run on this server: the service {service} (Stopped) is not running", "Nothing was changed")
-    untouched(fleet)
-    with fleet.lab.edit("wsus01") as document:
-        document["services"][service] = "Running"
-    finishes(fleet)
-
-
-def test_a_pool_that_is_stopped(controller: Start) -> None:
-    fleet = controller({"servers": {"wsus01": {"state": {"iis": {"application_pools": {"WsusPool": {"state": "Stopped"}}}}}}})
-    refused(run(fleet), "wsus01: WSUS does not answer: the application pool 'WsusPool' is stopped", "Nothing was changed")
-    untouched(fleet)
-    with fleet.lab.edit("wsus01") as document:
+    with fleet.lab.edit("no-post-install") as document:
+        document["registry"][INSTALLED]["UpdateServices-Services"]["data"] = 2
+    with fleet.lab.edit("no-site") as document:
+        document["registry"][SETUP]["IISTargetWebSiteIndex"]["data"] = 1634923
+    for name, service in {"w3svc-stopped": "W3SVC", "wsus-stopped": "WsusService"}.items():
+        with fleet.lab.edit(name) as document:
+            document["services"][service] = "Running"
+    with fleet.lab.edit("pool-stopped") as document:
         document["iis"]["application_pools"]["WsusPool"]["state"] = "Started"
     finishes(fleet)
 
 
 # --- the certificate -------------------------------------------------------------------------------------------------
 
+CERTIFICATES = {
+    "none": "The computer's Personal store has no certificate at all. Obtain one for none.corp.example first.",
+    "expired": "expired",
+    "other_name": "is not for other-name.corp.example",
+    "no_key": "has no private key",
+    "lost_key": "private key cannot be opened",
+    "rsa1024": "1024",
+    "sha1": "SHA-1",
+}
 
-@pytest.mark.parametrize(
-    ("kind", "cause"),
-    [
-        ("none", "The computer's Personal store has no certificate at all. Obtain one for wsus01.corp.example first."),
-        pytest.param("expired", "expired", marks=pytest.mark.every_core),
-        ("other_name", "other.corp.example"),
-        ("no_key", "private key"),
-        ("lost_key", "private key"),
-        ("rsa1024", "1024"),
-        ("sha1", "SHA-1"),
-    ],
-)
-def test_a_certificate_that_cannot_serve(controller: Start, kind: str, cause: str) -> None:
-    fleet = controller({"servers": {"wsus01": {"certificate": [kind, "ok"]}}})
-    with fleet.lab.edit("wsus01") as document:
-        store = document["certificates"]["My"]
-        good = list(store)[-1]
-        certificate = store.pop(good)
-        candidates = list(store)
-    said = refused(run(fleet), "wsus01: ", cause, "Nothing was changed")
-    assert all(thumbprint in said for thumbprint in candidates), "every candidate is named"
+
+def test_a_certificate_that_cannot_serve_is_refused_by_name_and_one_that_can_is_taken(controller: Start) -> None:
+    names = {kind.replace("_", "-"): kind for kind in CERTIFICATES}
+    fleet = controller({"servers": {name: {"certificate": [kind, "ok"]} for name, kind in names.items()}})
+    good, candidates = {}, {}
+    for name in names:
+        with fleet.lab.edit(name) as document:
+            good[name] = document["certificates"]["My"].popitem()
+            candidates[name] = list(document["certificates"]["My"])
+    one = run(fleet)
+    for name, kind in names.items():
+        said = refused(one, f"{name}: ", CERTIFICATES[kind], "Nothing was changed", server=name)
+        assert all(thumbprint in said for thumbprint in candidates[name]), "every candidate is named"
     untouched(fleet)
-    with fleet.lab.edit("wsus01") as document:
-        document["certificates"]["My"][good] = certificate
+    for name, (thumbprint, certificate) in good.items():
+        with fleet.lab.edit(name) as document:
+            document["certificates"]["My"][thumbprint] = certificate
     finishes(fleet)
+    for name, (thumbprint, _) in good.items():
+        document = fleet.lab.machine(name).document
+        bound = [binding.get("certificate_hash") for binding in document["iis"]["sites"][0]["bindings"] if binding["protocol"] == "https"]
+        assert bound == [thumbprint]
 
 
 def test_a_certificate_of_a_ca_that_the_server_does_not_trust_itself(controller: Start) -> None:
@@ -242,6 +238,7 @@ def test_an_https_port_that_another_site_has(controller: Start) -> None:
 # --- the connection --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_core
 def test_a_wrong_password(controller: Start) -> None:
     fleet = controller({"servers": {"wsus01": {}}})
     refused(run(fleet, HTTPS_SERVER, ansible_password="wrong"), "wsus01: The connection failed: ", "credentials were rejected")
@@ -251,16 +248,18 @@ def test_a_wrong_password(controller: Start) -> None:
 
 def test_a_server_that_refuses_the_login_fails_its_own_wave_only(controller: Start) -> None:
     fleet = controller({"servers": {"wsus01": {"faults": {"login_refused": True}}, "wsus02": {"upstream": "wsus01"}}})
-    refused(run(fleet, ROLLOUT), "wsus01: The connection failed: ")
-    assert standing(fleet, "wsus02") == "offers HTTPS"
+    first = run(fleet, ROLLOUT)
+    refused(first, "wsus01: The connection failed: ")
+    assert standing(first, "wsus02") == "offers HTTPS"
     fleet.lab.heal()
     finishes(fleet, ROLLOUT)
 
 
 def test_a_server_that_cannot_be_reached_fails_its_own_wave_only(controller: Start) -> None:
     fleet = controller({"servers": {"wsus01": {"faults": {"unreachable": True}}, "wsus02": {"upstream": "wsus01"}}})
-    refused(run(fleet, ROLLOUT), "wsus01: The connection failed: ", "refused")
-    assert standing(fleet, "wsus02") == "offers HTTPS"
+    first = run(fleet, ROLLOUT)
+    refused(first, "wsus01: The connection failed: ", "refused")
+    assert standing(first, "wsus02") == "offers HTTPS"
     fleet.lab.heal()
     finishes(fleet, ROLLOUT)
 
@@ -283,35 +282,24 @@ def test_a_connection_that_is_cut_at_a_change(controller: Start, when: str) -> N
 
 # --- changes that fail -----------------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize(
-    ("fault", "says", "sentence"),
-    [
-        ("wsusutil configuressl", "The database is not there", "Tell WSUS"),
-        ("commit iis", "Access is denied", "Set the application pool"),
-        ("http.sys 0.0.0.0:8531", "The handle is invalid", "Bind the certificate"),
-        ("restart WsusService", "The service did not respond in time", "Restart the service WsusService"),
-        ("recycle WsusPool", "The RPC server is unavailable", "Recycle the application pool WsusPool"),
-        ("stop site", "The site is busy", "Stop and start the WSUS site"),
-    ],
-)
-def test_a_change_that_windows_refuses(controller: Start, fault: str, says: str, sentence: str) -> None:
-    fleet = controller({"servers": {"wsus01": {"faults": {"changes": {fault: says}}}}})
-    said = refused(run(fleet), "wsus01: ", f"{says} (", "0x", f"Not done: {sentence}", "Mend the cause and run it again")
-    assert "Done before that: " in said or "Nothing was changed before that" in said
-    fleet.lab.heal()
-    finishes(fleet)
+#: By server: the entry that fails, what Windows says, what was not done.
+FAILING = {
+    "wsusutil": ("wsusutil configuressl", "The database is not there", "Tell WSUS"),
+    "silent": ("wsusutil silent", "ended well, but WSUS did not record silent.corp.example", "Tell WSUS"),
+    "iis": ("commit iis", "Access is denied", "Set the application pool"),
+    "kernel": ("http.sys 0.0.0.0:8531", "The handle is invalid", "Bind the certificate"),
+    "service": ("restart WsusService", "The service did not respond in time", "Restart the service WsusService"),
+    "pool": ("recycle WsusPool", "The RPC server is unavailable", "Recycle the application pool WsusPool"),
+    "site": ("stop site", "The site is busy", "Stop and start the WSUS site"),
+}
 
 
-def test_a_wsusutil_that_ends_well_and_records_nothing(controller: Start) -> None:
-    fleet = controller({"servers": {"wsus01": {"faults": {"changes": {"wsusutil silent": "nothing"}}}}})
-    refused(
-        run(fleet),
-        "wsus01: ",
-        "WsusUtil configuressl ended well, but WSUS did not record wsus01.corp.example",
-        "Done before that: Note on the server that it needs a restart",
-        "Not done: Tell WSUS",
-    )
+def test_a_change_that_fails_says_what_was_done_and_what_was_not_and_the_next_run_goes_on(controller: Start) -> None:
+    fleet = controller({"servers": {name: {"faults": {"changes": {entry: says}}} for name, (entry, says, _) in FAILING.items()}})
+    one = run(fleet)
+    for name, (_, says, sentence) in FAILING.items():
+        said = refused(one, f"{name}: ", says, "0x", f"Not done: {sentence}", "Mend the cause and run it again", server=name)
+        assert "Done before that: " in said or "Nothing was changed before that" in said
     fleet.lab.heal()
     finishes(fleet)
 
@@ -337,7 +325,7 @@ def test_a_server_left_half_way_by_hand_is_finished(controller: Start) -> None:
     """TLS required, configuressl never run: the API of such a server does not answer, and a run that began by asking it would not get on."""
     required = {f"WSUS Administration/{name}": {"sslFlags": "Ssl"} for name in FIVE}
     fleet = controller({"servers": {"wsus01": {"state": {"iis": {"locations": required}}}}})
-    assert standing(fleet, "wsus01") == "half-way"
+    assert fleet.task("wsus01", "wsus_server_info").of("It")["standing"] == "half-way"
     finishes(fleet, https_server_require_tls=True)
 
 
@@ -412,8 +400,3 @@ def test_the_rollout_stops_at_an_upstream_whose_ca_a_downstream_server_does_not_
     with fleet.lab.edit("wsus02") as document:
         document["certificates"]["Root"] |= roots
     finishes(fleet, ROLLOUT, https_server_ca_file=str(both))
-
-
-def standing(fleet: Controller, name: str) -> str:
-    """Where a server stands, as the collection itself says."""
-    return str(seen_by(fleet)[name]["standing"])

@@ -127,13 +127,22 @@ class Faults:
         with self._lock:
             return self._down
 
+    def dropped(self, drop: Drop) -> None:
+        """A drop has happened."""
+        with self._lock:
+            if drop is self._cut:
+                self._down = True
+
     def next_drop(self, server: str, module: str) -> Drop | None:
         """A module starts: the drop that it meets, if any."""
         with self._lock:
             if self._cut is not None and not self._down:
                 self._trips_left -= 1
-                if self._trips_left <= 0:
-                    self._down = True
+                if self._trips_left < 0:
+                    return Drop("before")
+                if self._trips_left == 0:
+                    # The trip that is cut still does its part; only then is everything down.
+                    self._down = self._cut.when == "before"
                     return self._cut
             drop = self._armed.get(server, ServerFaults()).drop
             if drop is None or not drop.meets(module):

@@ -226,11 +226,14 @@ class Host:
         try:
             result = modules.run(self.machine, asked, before_change)
         except Dropped:
+            if drop is not None:
+                self._lab.faults.dropped(drop)
             raise
         except Exception as error:  # noqa: BLE001 - a fault of the lab's own must be seen where the playbook runs
             _log.exception("%s: %s", self.server.name, asked.module)
             result = {"failed": True, "msg": f"The lab itself failed: {error!r}", "exception": traceback.format_exc()}
         if drop is not None:
+            self._lab.faults.dropped(drop)
             raise Dropped
         failed = bool(result.get("failed"))
         trip.outcome = "refused" if modules.full_name(asked.module) is None else "failed" if failed else "ok"

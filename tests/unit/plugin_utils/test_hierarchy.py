@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -412,7 +411,7 @@ class TestTreeLines:
 
 
 @st.composite
-def forests(draw: Callable[[st.SearchStrategy[Any]], Any]) -> list[Server]:
+def forests(draw: st.DrawFn) -> list[Server]:
     """Any forest, in any order of the inventory."""
     count = draw(st.integers(0, 25))
     uppers = [draw(st.one_of(st.none(), st.integers(0, number - 1))) if number else None for number in range(count)]
