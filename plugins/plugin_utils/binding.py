@@ -49,7 +49,7 @@ class BindingWish:
 def plan_binding(state: State, wish: BindingWish, now: datetime.datetime) -> Plan:
     """Plan the binding. NOW is an aware datetime. Values: fqdn, port, http_port, thumbprint, certificate.
 
-    Raises Refusal: no certificate fits (each with its reasons), another site has the port, IIS or a store could not be read.
+    Raises Refusal: no certificate fits (each with its reasons), another site or plain HTTP has the port, IIS or a store could not be read.
     """
     site = site_of(state)
     fqdn = (wish.fqdn or own_fqdn(state)).lower()
@@ -192,6 +192,8 @@ def _is_as_wished(state: State, current: BindingState | None, wished: Binding) -
 
 
 def _refuse_taken_port(state: State, wished: Binding) -> None:
+    if any(binding["protocol"] == "http" and binding["port"] == wished.port for binding in site_of(state)["bindings"]):
+        raise Refusal(f"Port {wished.port} is the one on which the WSUS site answers plain HTTP, which has to stay. Give another port for HTTPS.")
     for other in iis_of(state)["other_sites"]:
         for binding in other["bindings"]:
             if binding["port"] != wished.port:

@@ -42,6 +42,7 @@ else:
 PERSONAL_STORE = "My"
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_SHA_2 = re.compile(r"^(SHA)(\d{1,3})$")  # here and not where it is used: Ansible's workers, one for each host, find it made
 _LEAST_RSA_BITS = 2048
 _STRONG_SIGNATURES = ("SHA-256", "SHA-384", "SHA-512", "SHA3-256", "SHA3-384", "SHA3-512")
 
@@ -186,7 +187,7 @@ def _signature(certificate: x509.Certificate) -> str:
         algorithm = None
     if algorithm is None:
         return certificate.signature_algorithm_oid.dotted_string
-    return re.sub(r"^(SHA)(\d{1,3})$", r"\1-\2", algorithm.name.upper())
+    return _SHA_2.sub(r"\1-\2", algorithm.name.upper())
 
 
 def _serves(certificate: x509.Certificate) -> bool:

@@ -49,11 +49,11 @@ class RequireWish:
 def plan_require_tls(state: State, wish: RequireWish, now: datetime.datetime) -> Plan:
     """Plan the access flags. NOW is an aware datetime. Values: applications, url.
 
-    Raises Refusal: an application that must go on serving HTTP, or that the site does not have; and where TLS is to be required: no usable
+    Raises Refusal: an application that the site does not have; and where TLS is to be required: one that must go on serving HTTP, no usable
     certificate, configuressl or its restart missing, a downstream server that still comes over HTTP.
     """
     site = site_of(state)
-    names = _spelled(state, wish.applications)
+    names = _spelled(state, wish.applications, wish.present)
     changes: list[Change] = []
     for name in names:
         changes += _on_application(name, site["applications"][name], wish.present, "Ssl" in site["access"]["ssl_flags"])
@@ -84,12 +84,12 @@ def _shown(access: Access) -> str:
     return ", ".join(access["ssl_flags"] or ["None"]) + (" (inherited)" if access["inherited"] else "")
 
 
-def _spelled(state: State, asked: Iterable[str]) -> list[str]:
+def _spelled(state: State, asked: Iterable[str], present: bool) -> list[str]:
     # IIS compares names without regard to case (it writes DssAuthWebService): the server's own spelling is used.
     own = {name.casefold(): name for name in site_of(state)["applications"]}
     must_stay = {name.casefold() for name in MUST_SERVE_HTTP}
     wrong = [name for name in asked if name.strip("/").casefold() in must_stay]
-    if wrong:
+    if wrong and present:
         raise Refusal(
             f"TLS cannot be required on {', '.join(wrong)}: clients get update files, self-update and reporting over HTTP, signed and hashed "
             f"[CFG]. The services that must require it are {', '.join(FIVE_SERVICES)}."

@@ -12,7 +12,7 @@ from .state import MARKS_KEY, RESTART_MARK, Refusal, State, iis_of, restart_pend
 
 
 def plan_restart(state: State, method: str) -> Plan:
-    """Plan a restart of METHOD 'reboot' or 'services'. Values: restart_pending, windows_pending.
+    """Plan a restart of METHOD 'reboot' or 'services'.
 
     The registry is read by the service and by the pool, so a restart without rebooting is WsusService and a recycling of the pool; W3SVC
     would hit every site of the machine. Raises Refusal: the pool does not run.

@@ -215,7 +215,7 @@ def _changes_to_make(hierarchy: Hierarchy, outcomes: Mapping[str, Outcome], move
         own = outcomes[name].changes if name in outcomes else ()
         changes = [*own, *moves.get(name, ())]
         if changes:
-            lines += ["", f"{name}:", *(line for change in changes for line in _wrapped(f"- {change}"))]
+            lines += ["", f"{name}:", *(line for change in changes for line in _wrapped(f"-  {change}"))]
     return lines
 
 
@@ -241,8 +241,7 @@ def _next_steps(
     told: list[str] = []
     for name, outcome in outcomes.items():
         if not outcome.ok:
-            message = str(outcome.message)
-            told += _wrapped(message if message.startswith(name) else f"{name}: {message}")
+            told += _wrapped(_with_name(name, str(outcome.message), hierarchy.servers))
     for name, outcome in outcomes.items():
         for note in outcome.notes:
             told += _wrapped(f"{name}: {note}")
@@ -281,6 +280,13 @@ def _next_steps(
     elif not steps:
         lines.append("Nothing is left to do: every server requires TLS.")
     return lines
+
+
+def _with_name(name: str, message: str, servers: Collection[str]) -> str:
+    """A message that begins with the server it is about: NAME, or one whose synchronization was to be turned in the wave of NAME."""
+    if message.startswith((f"{name}: ", f"{name} ")):
+        return message
+    return f"{name}, for {message}" if message.partition(": ")[0] in servers else f"{name}: {message}"
 
 
 def _wrapped(text: str) -> list[str]:

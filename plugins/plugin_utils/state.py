@@ -299,7 +299,7 @@ def https_bindings(state: State) -> Iterator[BindingState]:
 def serving_binding(state: State) -> BindingState | None:
     """The https binding that WSUS is, or will be, known by: the one on the recorded port, else on the paired one, else the first."""
     found = list(https_bindings(state))
-    port = default_https_port(state)
+    port = default_https_port(state) if setup_of(state)["port"] else None
     return next((binding for binding in found if binding["port"] == port), found[0] if found else None)
 
 

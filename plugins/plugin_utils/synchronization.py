@@ -73,9 +73,8 @@ def plan_synchronization(state: State, wish: SynchronizationWish, now: datetime.
         _refuse(state, current, wished, wish)
         if state["computer"]["configuration_manager"]:
             notes = ("Configuration Manager is on this machine: set 'Require SSL communication' on its software update point as well.",)
-        if wish.synchronize:
-            changes.append(_mark(current))
-        changes.append(wished)
+        # Noted whether or not this task synchronizes: a later one has to know what was before the change.
+        changes += [_mark(current), wished]
     # One that is under way is waited for, not started once more.
     if wish.synchronize and (changes or (is_due(state) and current["status"] == "NotProcessing")):
         changes.append(StartSynchronization())
@@ -175,7 +174,7 @@ def _refuse(state: State, current: Synchronization, wished: SetSynchronization, 
                 "say so with reparent: true."
             )
         return
-    if same_name(wished.upstream_name, own_fqdn(state)) or same_name(wished.upstream_name, configured_name(state)):
+    if _is_itself(state, str(wished.upstream_name)):
         raise Refusal(f"{wished.upstream_name} is this server itself: it cannot be its own upstream.")
     if not wish.reparent:
         if current["microsoft_update"]:
@@ -191,6 +190,12 @@ def _refuse(state: State, current: Synchronization, wished: SetSynchronization, 
             )
     if wished.upstream_ssl:
         _look_at_upstream(state, current, wished, wish.upstream_state)
+
+
+def _is_itself(state: State, name: str) -> bool:
+    own = (own_fqdn(state), configured_name(state))
+    # Without TLS the upstream may be given by its short name.
+    return any(same_name(name, one) or ("." not in name and same_upstream(name, one)) for one in own)
 
 
 def _names_of(upstream_state: State | None) -> list[str | None]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,14 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run: its action and name, and when it began and was over (seconds since 1970)."""
+    """One task of a run: its action and name, when it began and was over (seconds since 1970), and the processor time that
+    ansible-playbook and its workers used for it (seconds)."""
 
     action: str
     name: str
     began: float
     ended: float
+    processor: float
 
     @property
     def seconds(self) -> float:
@@ -106,8 +109,9 @@ class Bench:
     def trips(self) -> list[Trip]:
         """Every trip so far, in the order in which they began."""
         lines = [json.loads(line) for line in (self.folder / "trips.jsonl").read_text(encoding="utf-8").splitlines()]
-        found = [one for one in lines if one["kind"] == "module"]
-        return sorted((Trip(one["server"], one["module"], datetime.fromisoformat(one["started"]).timestamp()) for one in found), key=lambda one: one.began)
+        made = [one for one in lines if one["kind"] == "module"]
+        found = [Trip(one["server"], one["module"], datetime.fromisoformat(one["started"]).timestamp()) for one in made]
+        return sorted(found, key=lambda trip: trip.began)
 
     def playbook(self, playbook: str | list[dict[str, Any]], *, memory: bool = False, **variables: Any) -> Run:
         """Run a playbook, by its name or as plays, with extra variables.
@@ -127,7 +131,8 @@ class Bench:
         used = _children_seconds()
         began = time.monotonic()
         with log.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen(command, env=_environment(self.folder, times), cwd=self.folder, stdout=file, stderr=subprocess.STDOUT)
+            environment = _environment(self.folder, times)
+            process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=file, stderr=subprocess.STDOUT)
             watched = PeakMemory(process.pid) if memory else None
             try:
                 with watched or nullcontext():
@@ -178,7 +183,10 @@ def trips_of(run: Run, trips: Sequence[Trip]) -> list[tuple[Task, Trip]]:
 
 def _tasks(times: Path) -> list[Task]:
     lines = [json.loads(line) for line in times.read_text(encoding="utf-8").splitlines()]
-    return [Task(one["action"], one["name"], one["began"], after["began"]) for one, after in zip(lines, lines[1:], strict=False) if one["action"] != "play"]
+    lasting = [
+        Task(one["action"], one["name"], one["began"], after["began"], after["processor"] - one["processor"]) for one, after in pairwise(lines)
+    ]
+    return [task for task in lasting if task.action != "play"]
 
 
 def _children_seconds() -> float:

@@ -23,7 +23,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table: the first column to the left, numbers and all others to the right."""
     texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
     widths = [max(3, *(len(row[column]) for row in texts)) for column in range(len(columns))]
-    lines = ["| " + " | ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]) + " |" for row in texts]
+    lines = []
+    for first, *others in texts:
+        padded = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append(f"| {' | '.join(padded)} |")
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
 

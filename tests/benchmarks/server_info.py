@@ -8,6 +8,7 @@ Run C(python -m tests.benchmarks.server_info) from the root of the repository. I
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 
@@ -36,13 +37,20 @@ def main() -> int:
     except BenchmarkError as error:
         print(error)
         return 1
-    seconds = {action: [task.seconds for task in run.tasks if task.action == action and task.name != "First"] for action in (PING, INFO)}
-    median = {action: statistics.median(found) for action, found in seconds.items()}
-    ratio = median[INFO] / median[PING]
-    columns = ["seconds", *(f"round {number}" for number in range(1, ROUNDS + 1)), "median"]
-    print(table(columns, [[action, *(f"{one:.1f}" for one in found), f"{median[action]:.1f}"] for action, found in seconds.items()]))
-    print(f"\nwsus_server_info takes {ratio:.2f} times as long as win_ping (limit {AT_MOST:g}: {'kept' if ratio <= AT_MOST else 'missed'}).")
-    print(f"{sum(LEVELS)} servers, {FORKS} forks. Processor time: ansible-playbook {run.processor:.0f} s, lab {lab_processor:.0f} s.")
+    timed = [task for task in run.tasks if task.name != "First"]
+    rows, medians = [], {}
+    for action in (PING, INFO):
+        seconds = [task.seconds for task in timed if task.action == action]
+        processor = statistics.median(task.processor for task in timed if task.action == action)
+        medians[action] = statistics.median(seconds), processor
+        rows.append((action, *(f"{one:.1f}" for one in (*seconds, *medians[action]))))
+    columns = ("seconds", *(f"round {number}" for number in range(1, ROUNDS + 1)), "median", "processor, median")
+    ratio, of_processor = (one / other for one, other in zip(medians[INFO], medians[PING], strict=True))
+    print(f"\n{sum(LEVELS)} servers, {FORKS} forks:\n")
+    print(table(columns, rows))
+    kept = "kept" if ratio <= AT_MOST else "missed"
+    print(f"\nwsus_server_info takes {ratio:.2f} times as long as win_ping (limit {AT_MOST:g}: {kept}), and {of_processor:.2f} times the processor")
+    print(f"time of ansible-playbook. The lab used {lab_processor:.0f} s of the processor in all. Load at the end: {os.getloadavg()[0]:.1f}.")
     return int(ratio > AT_MOST)
 
 

@@ -73,8 +73,9 @@ def of_modules() -> int:
         apart = module in APART or any(one in APART for one in options)
         wrong = (changing > 2 and not apart) or wished != 1 or observed != 0
         missed += wrong
-        given = ", ".join(name if isinstance(value, str) and "." in value else f"{name}: {str(value).lower()}" for name, value in options.items())
-        rows.append((f"`{module}`{f' ({given})' if given else ''}", changing if number else "", wished, observed, "missed" if wrong else "apart" if apart else "kept"))
+        given = ", ".join(f"{name}: {str(value).lower()}" for name, value in options.items() if name != "upstream")
+        limits = "missed" if wrong else "apart" if apart else "kept"
+        rows.append((f"`{module}`{f' ({given})' if given else ''}", changing if number else "", wished, observed, limits))
     print("\nTrips of each module:\n")
     print(table(("module", "changing", "as wished", "as wished, with `observed`", "limits"), rows))
     return missed
@@ -88,7 +89,7 @@ def of_rollouts() -> int:
     fleet = yaml.safe_load((ROOT / "tests" / "lab" / "fleets" / "nine.yml").read_text(encoding="utf-8"))
     missed = 0
     with bench(fleet) as lab:
-        runs = (
+        runs: Sequence[tuple[str, dict[str, Any]]] = (
             ("first, offering HTTPS", {}),
             ("second, nothing left to do", {}),
             ("third, requiring TLS", {"wsus_require_tls": True}),
@@ -109,9 +110,13 @@ def of_rollouts() -> int:
 def of_tasks(run: Run, trips: Sequence[Trip], servers: Sequence[str]) -> str:
     """A table of trips by task and server. What turns a downstream server's synchronization is counted for that server."""
     pairs = trips_of(run, trips)
+    if len(pairs) != len(trips):
+        raise BenchmarkError(f"{len(trips)} trips, of which {len(pairs)} belong to a task.")
     counts = Counter((task.action, task.name, trip.server) for task, trip in pairs)
-    tasks = list(dict.fromkeys((task.action, task.name) for task in run.tasks if any(counts[task.action, task.name, server] for server in servers)))
-    rows = [(f"{name.rpartition(' : ')[2]} (`{action.removeprefix(PREFIX)}`)", *(counts[action, name, server] for server in servers)) for action, name in tasks]
+    rows = []
+    for action, name in dict.fromkeys((task.action, task.name) for task, _trip in pairs):
+        shown = f"{name.rpartition(' : ')[2]} (`{action.removeprefix(PREFIX)}`)"
+        rows.append((shown, *(counts[action, name, server] for server in servers)))
     totals = Counter(trip.server for trip in trips)
     return table(("task", *servers), [*rows, ("all", *(totals[server] for server in servers))])
 

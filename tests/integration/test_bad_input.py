@@ -175,7 +175,7 @@ def test_a_server_that_is_no_whole_wsus_is_refused_and_finished_once_it_is(contr
 CERTIFICATES = {
     "none": "The computer's Personal store has no certificate at all. Obtain one for none.corp.example first.",
     "expired": "expired",
-    "other_name": "is not for other-name.corp.example",
+    "other_name": "is for other.corp.example, not for other-name.corp.example",
     "no_key": "has no private key",
     "lost_key": "private key cannot be opened",
     "rsa1024": "1024",
@@ -329,25 +329,22 @@ def test_a_server_left_half_way_by_hand_is_finished(controller: Start) -> None:
     finishes(fleet, https_server_require_tls=True)
 
 
-@pytest.mark.parametrize(
-    "server",
-    [
-        pytest.param({"site_name": "WSUS-Verwaltung"}, id="localized-site-name"),
-        pytest.param({"ports": [9442, 9443]}, id="custom-ports"),
-        pytest.param({"ports": [80, 443]}, id="ports-80-443"),
-        pytest.param({"fqdn": "updates.corp.example"}, id="another-name"),
-    ],
-)
-def test_a_server_that_was_set_up_otherwise_is_finished(controller: Start, server: dict[str, Any]) -> None:
-    if 80 in server.get("ports", ()):
-        needs_low_ports()
-    fleet = controller({"servers": {"wsus01": server}})
-    name = server.get("fqdn", "wsus01.corp.example")
-    port = server.get("ports", (8530, 8531))[1]
-    one = run(fleet, https_server_require_tls=True, https_server_fqdn=server.get("fqdn", ""))
-    assert one.code == 0, one.output
-    result = one.of("Keep the result")["ansible_facts"]["https_server_result"]
-    assert (result["standing"], result["url"]) == ("requires TLS", f"https://{name}:{port}")
+def test_a_localized_site_name_custom_ports_and_another_name_are_taken_as_they_are(controller: Start) -> None:
+    servers = {"localized": {"site_name": "WSUS-Verwaltung"}, "ports": {"ports": [9442, 9443]}, "named": {"fqdn": "updates.corp.example"}}
+    fleet = controller({"servers": servers})
+    with inventory(fleet) as hosts:
+        hosts["named"]["https_server_fqdn"] = "updates.corp.example"
+    one = finishes(fleet, https_server_require_tls=True)
+    urls = {name: f"https://{name}.corp.example:8531" for name in servers}
+    urls |= {"ports": "https://ports.corp.example:9443", "named": "https://updates.corp.example:8531"}
+    assert {name: one.of("Keep the result", name)["ansible_facts"]["https_server_result"]["url"] for name in servers} == urls
+
+
+def test_wsus_on_80_and_443_is_taken_as_it_is(controller: Start) -> None:
+    needs_low_ports()
+    fleet = controller({"servers": {"wsus01": {"ports": [80, 443]}}})
+    one = finishes(fleet, https_server_require_tls=True)
+    assert one.of("Keep the result")["ansible_facts"]["https_server_result"]["url"] == "https://wsus01.corp.example:443"
 
 
 def needs_low_ports() -> None:

@@ -6,10 +6,15 @@ import copy
 import datetime
 import functools
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.changes import Change
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.state import State
 from hypothesis import strategies as st
+
 from tests.lab.authority import Authority, Issued
+from tests.lab.engine import read_state
 from tests.lab.machine import Machine
 
 NOW = datetime.datetime(2026, 11, 21, 12, 0, tzinfo=datetime.UTC)
@@ -17,6 +22,9 @@ FQDN = "wsus01.corp.example"
 SETUP = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
 MARKS = r"HKLM:\SOFTWARE\securepatch.wsus"
 HTTP_SYS = r"HKLM:\SYSTEM\CurrentControlSet\Services\HTTP\Parameters\SslBindingInfo"
+HTTP_SYS_SNI = r"HKLM:\SYSTEM\CurrentControlSet\Services\HTTP\Parameters\SslSniBindingInfo"
+FIVE = ("SimpleAuthWebService", "DssAuthWebService", "ServerSyncWebService", "ApiRemoting30", "ClientWebService")
+"""The web services that must require TLS, as IIS spells them."""
 APPLICATIONS = (
     "ApiRemoting30",
     "ClientWebService",
@@ -115,6 +123,99 @@ def machine(change: dict[str, Any] | None = None) -> Machine:
     return Machine(copy.deepcopy(change if change is not None else document()), name="wsus01")
 
 
+def read(found: dict[str, Any] | None = None) -> State:
+    """The state that a machine of this document shows, the fresh one where none is given."""
+    return read_state(machine(found))  # type: ignore[return-value]
+
+
+def bind(
+    found: dict[str, Any], kind: str = "good", *, at: str = "*:8531:", flags: int = 0, store: str = "My", served: str | None = ""
+) -> dict[str, Any]:
+    """Bind a certificate of this kind to the WSUS site. SERVED: the kind that the kernel has instead, None for no entry."""
+    bindings = found["iis"]["sites"][0]["bindings"]
+    # In the place of what is there, and of the bare one that set-up left on the port.
+    port = at.split(":")[-2]
+    bindings[:] = [one for one in bindings if one["information"] != at and (one["information"] != f"*:{port}:" or "certificate_hash" in one)]
+    thumbprint = issued(kind).thumbprint
+    found["certificates"].setdefault(store, {})[thumbprint] = entry(kind)
+    bindings.append(
+        {"protocol": "https", "information": at, "ssl_flags": flags, "certificate_hash": thumbprint, "certificate_store": store}
+    )
+    if served is not None:
+        address, _port, host_name = at.rsplit(":", 2)
+        key = f"{HTTP_SYS_SNI}\\{host_name}:{port}" if flags & 1 else f"{HTTP_SYS}\\{'0.0.0.0' if address in ('*', '') else address}:{port}"
+        hexadecimal = issued(served or kind).thumbprint
+        found["registry"][key] = {"SslCertHash": {"kind": "Binary", "data": hexadecimal}, "SslCertStoreName": text(store)}
+    return found
+
+
+def configure(found: dict[str, Any], name: str = FQDN, port: int = 8531) -> dict[str, Any]:
+    """Record what configuressl does."""
+    found["registry"][SETUP] |= {"UsingSSL": dword(1), "PortNumber": dword(port), "ServerCertificateName": text(name)}
+    return found
+
+
+def require(found: dict[str, Any], *applications: str, flags: str = "Ssl") -> dict[str, Any]:
+    """Access flags of applications of their own ('': the site's), the five web services where none is named."""
+    for name in applications or FIVE:
+        found["iis"]["locations"]["WSUS Administration" + (f"/{name}" if name else "")] = {"sslFlags": flags}
+    return found
+
+
+def offering() -> dict[str, Any]:
+    """A machine that offers HTTPS: bound, told, restarted."""
+    return configure(bind(document()))
+
+
+def downstream(upstream: str = "wsus00.corp.example", port: int = 8530, *, ssl: bool = False, **differs: Any) -> dict[str, Any]:
+    """A machine that synchronizes from another WSUS server, and did so yesterday."""
+    found = document()
+    found["wsus"]["upstream"] = {"microsoft_update": False, "name": upstream, "port": port, "ssl": ssl, "replica": False, **differs}
+    found["wsus"]["last_synchronization"] = synchronized()
+    return found
+
+
+def synchronized(number: int = 1, result: str = "Succeeded") -> dict[str, Any]:
+    """A synchronization that has ended."""
+    times = {"start": "2026-11-20T03:00:00Z", "end": "2026-11-20T03:04:10Z"}
+    return {"id": str(uuid.UUID(int=number)), "result": result, "error": "NotApplicable", "error_text": "", **times}
+
+
+def looked(state: State, host_name: str, port: int = 8531, **differs: Any) -> State:
+    """The state with what the server found at an endpoint beside it: all well but what differs."""
+    well: dict[str, Any] = {
+        "host_name": host_name,
+        "port": port,
+        "tls": True,
+        "reachable": True,
+        "protocol": "Tls12",
+        "certificates": [],
+        "name_matches": True,
+        "trusted": True,
+        "chain_errors": [],
+        "error": None,
+    }
+    endpoints = [*(state.get("endpoints") or []), {**well, **differs}]
+    return {**state, "endpoints": endpoints}  # type: ignore[typeddict-item]
+
+
+def sentences(changes: Iterable[Change]) -> list[str]:
+    """The changes in words, in order."""
+    return [change.describe() for change in changes]
+
+
+def promised_certificate() -> dict[str, Any]:
+    """The entry of a certificate that an earlier step will bring, in a predicted state."""
+    return {
+        "store": "My",
+        "thumbprint": None,
+        "der": None,
+        "friendly_name": "",
+        "has_private_key": True,
+        "key_usable": True,
+    }
+
+
 FLAGS = st.sampled_from(["None", "Ssl", "Ssl,Ssl128", "Ssl128", "Ssl,SslNegotiateCert", "SslNegotiateCert,SslRequireCert", "SslMapCert"])
 
 
@@ -152,7 +253,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     for name in draw(st.sets(st.sampled_from(["", *(f"/{application}" for application in APPLICATIONS)]))):
         found["iis"]["locations"][f"WSUS Administration{name}"] = {"sslFlags": draw(FLAGS)}
     if draw(st.booleans()):
-        found["iis"]["application_pools"]["WsusPool"] = {"queue_length": draw(st.sampled_from([1000, 2000, 25000])), "ping_enabled": draw(st.booleans())}
+        pool = {"queue_length": draw(st.sampled_from([1000, 2000, 25000])), "ping_enabled": draw(st.booleans())}
+        found["iis"]["application_pools"]["WsusPool"] = pool
     marks = {}
     if draw(st.booleans()):
         marks["RestartNeededSince"] = text(draw(st.sampled_from(["2026-10-01T00:00:00Z", "2026-11-20T00:00:00Z"])))

@@ -19,9 +19,10 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils.state import Refu
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.synchronization import SynchronizationWish, managed_source, plan_synchronization
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
 from tests.lab.engine import apply_changes, read_state
 from tests.lab.machine import Machine
-from tests.unit.plugin_utils.machines import FQDN, NOW, documents
+from tests.unit.plugin_utils.machines import FQDN, NOW, documents, looked
 
 Planner = Callable[[State], Plan]
 
@@ -33,22 +34,6 @@ class Case:
     name: str
     plan: Planner
     managed: Callable[[State], Any]
-
-
-def _trusted(state: State, name: str, port: int) -> State:
-    endpoint: Any = {
-        "host_name": name,
-        "port": port,
-        "tls": True,
-        "reachable": True,
-        "protocol": "Tls12",
-        "certificates": [],
-        "name_matches": True,
-        "trusted": True,
-        "chain_errors": [],
-        "error": None,
-    }
-    return {**state, "endpoints": [*(state.get("endpoints") or []), endpoint]}
 
 
 UPSTREAM = "wsus00.corp.example"
@@ -63,7 +48,7 @@ CASES = [
     Case("pool", lambda state: plan_application_pool(state, BEST_PRACTICES), managed_pool),
     Case(
         "synchronization",
-        lambda state: plan_synchronization(_trusted(state, UPSTREAM, 8531), SynchronizationWish(UPSTREAM, reparent=True, synchronize=True), NOW),
+        lambda state: plan_synchronization(looked(state, UPSTREAM), SynchronizationWish(UPSTREAM, reparent=True, synchronize=True), NOW),
         managed_source,
     ),
     Case(

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The rollout's plan over 2,000 servers of the inventory, through ansible-playbook: how long it takes, and how much memory.
 
-Run C(python -m tests.benchmarks.plan) from the root of the repository. The rollout's own plays run against 2,000 servers of the lab,
-each of which is really observed; only the tasks of a wave are left out, so that every wave ends as soon as it begins. There is no
-limit: the figures are recorded.
+Run C(python -m tests.benchmarks.planning_playbook) from the root of the repository. The rollout's own plays run against 2,000 servers
+of the lab, each of which is really observed; only the tasks of a wave are left out, so that the waves end as soon as the first begins.
+There is no limit: the figures are recorded.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ def main() -> int:
 
 def plays() -> list[dict[str, Any]]:
     """The plays of the rollout, in its own order, a wave without anything to do, the result without the failures of each host."""
-    found = yaml.safe_load((ROOT / "playbooks" / "rollout.yml").read_text(encoding="utf-8"))
-    plan, wave, result = found
+    plan, wave, result = yaml.safe_load((ROOT / "playbooks" / "rollout.yml").read_text(encoding="utf-8"))
     return [plan, {**wave, "tasks": [{"name": "Nothing", "ansible.builtin.meta": "end_play"}]}, {**result, "tasks": result["tasks"][:1]}]
 
 
 def steps(run: Run) -> Sequence[Sequence[str]]:
-    """Each task with its time; before the first, between the plays and at the end there is other work."""
+    """Each task with its time, and what is beside them."""
     rows = [(task.name, f"{task.seconds:.1f} s") for task in run.tasks]
     rest = run.seconds - sum(task.seconds for task in run.tasks)
     return [*rows, ("reading the inventory, and all else", f"{rest:.1f} s"), ("all", f"{run.seconds:.1f} s")]
