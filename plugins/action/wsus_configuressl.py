@@ -20,10 +20,9 @@ class ActionModule(ServerAction):
         "check_own_endpoint": {"type": "bool", "default": True},
     }
 
-    def look_at(self, arguments: Mapping[str, Any]) -> list[tuple[str, int]]:
-        # Without a name, and with another port than the usual one, the state has to say first where to look.
-        looks = arguments["fqdn"] and arguments["state"] == "present" and arguments["check_own_endpoint"]
-        return [(arguments["fqdn"], 8531)] if looks else []
+    def own_name(self, arguments: Mapping[str, Any]) -> str | None:
+        looks = arguments["state"] == "present" and arguments["check_own_endpoint"]
+        return (arguments["fqdn"] or "") if looks else None
 
     def plan(self, state: State, arguments: Mapping[str, Any], now: datetime.datetime) -> Plan:
         wish = ConfigureWish(arguments["fqdn"], arguments["state"] == "present", arguments["check_own_endpoint"])

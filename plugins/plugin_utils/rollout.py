@@ -248,7 +248,8 @@ def _next_steps(
     failed = [name for name, outcome in outcomes.items() if not outcome.ok]
     waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
     pending = [name for name, outcome in outcomes.items() if outcome.standing == "restart pending"]
-    offering = [(name, outcome) for name, outcome in outcomes.items() if outcome.standing == "offers HTTPS"]
+    # One that failed before it was asked for its URL has none to give.
+    offering = [(name, outcome) for name, outcome in outcomes.items() if outcome.standing == "offers HTTPS" and outcome.url]
     unchecked = [name for name, outcome in outcomes.items() if outcome.checked and outcome.checked.startswith("not checked")]
     # Reached in its own wave, but not when it was planned whose synchronization to turn.
     missed = [

@@ -69,6 +69,10 @@ class ServerAction(ActionBase):  # type: ignore[misc]
         """Called before the first observation: the endpoints that planning will most likely want the server to have looked at."""
         return []
 
+    def own_name(self, arguments: Mapping[str, Any]) -> str | None:
+        """Called before the first observation: by which name the server is to look at itself as well (empty: its own), None for not at all."""
+        return None
+
     def look_after(self, state: State, arguments: Mapping[str, Any], plan: Plan) -> list[tuple[str, int]]:
         """Called before the changes are made: the endpoints to look at after them, on the same trip, for the tasks that follow."""
         return []
@@ -155,7 +159,7 @@ class ServerAction(ActionBase):  # type: ignore[misc]
     def _first_state(self, arguments: Mapping[str, Any]) -> State:
         observed = arguments.get("observed")
         if not observed:
-            return self.observe(self.look_at(arguments))
+            return self.observe(self.look_at(arguments), self.own_name(arguments))
         missing = {"computer", "restart", "marks", "setup", "services", "iis", "http_sys", "certificates", "api", "unreadable"} - set(observed)
         if missing:
             raise Stop(f"'observed' is not the state of a server as this collection's modules return it: it has no {', '.join(sorted(missing))}.")
@@ -195,9 +199,10 @@ class ServerAction(ActionBase):  # type: ignore[misc]
 
     # --- trips to the server ---
 
-    def observe(self, endpoints: Sequence[tuple[str, int]] = ()) -> State:
-        """One trip: the server's state, with what it finds at these endpoints (name, port) over TLS. Raises Stop."""
-        return self._state_of(self._trip("wsus_state", {"endpoints": _asked(endpoints)}), "could not be read")
+    def observe(self, endpoints: Sequence[tuple[str, int]] = (), own_name: str | None = None) -> State:
+        """One trip: the server's state, with what it finds over TLS at these endpoints (name, port), and at itself by OWN_NAME. Raises Stop."""
+        own = {} if own_name is None else {"own_name": own_name}
+        return self._state_of(self._trip("wsus_state", {"endpoints": _asked(endpoints), **own}), "could not be read")
 
     def wait_for(self, done: Callable[[State], bool], seconds: float, endpoints: Sequence[tuple[str, int]] = ()) -> State:
         """Observe again and again until DONE says so, or the time is up (seconds); the last state is returned either way."""

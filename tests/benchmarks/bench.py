@@ -183,10 +183,11 @@ def trips_of(run: Run, trips: Sequence[Trip]) -> list[tuple[Task, Trip]]:
 
 def _tasks(times: Path) -> list[Task]:
     lines = [json.loads(line) for line in times.read_text(encoding="utf-8").splitlines()]
-    lasting = [
-        Task(one["action"], one["name"], one["began"], after["began"], after["processor"] - one["processor"]) for one, after in pairwise(lines)
+    return [
+        Task(one["action"], one["name"], one["began"], after["began"], after["processor"] - one["processor"])
+        for one, after in pairwise(lines)
+        if one["action"] != "play"
     ]
-    return [task for task in lasting if task.action != "play"]
 
 
 def _children_seconds() -> float:

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import errno
+import hashlib
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -215,6 +218,11 @@ def test_a_certificate_of_a_ca_that_the_server_does_not_trust_itself(controller:
         assert document["registry"][SETUP]["UsingSSL"]["data"] == 0, "WSUS must not be told a name that it could not reach itself by"
     again = refused(run(fleet), "wsus01: ", "does not trust", "Nothing was changed")
     assert "UntrustedRoot" in again or "PartialChain" in again
+    root = ssl.PEM_cert_to_DER_cert(fleet.lab.other_ca_file.read_text())
+    with fleet.lab.edit("wsus01") as document:
+        entry = {"der": base64.b64encode(root).decode(), "has_private_key": False, "friendly_name": ""}
+        document["certificates"]["Root"][hashlib.sha1(root).hexdigest().upper()] = entry
+    finishes(fleet, https_server_ca_file=str(fleet.lab.other_ca_file))
 
 
 def test_an_https_port_that_another_site_has(controller: Start) -> None:

@@ -57,11 +57,20 @@ def _win_ping(_rest: Machine, parameters: dict[str, Any], check_mode: bool, befo
 
 
 def _seen(machine: Machine, parameters: dict[str, Any]) -> Result:
+    state = read_state(machine)
+    endpoints = [*parameters["endpoints"], *_own_endpoints(state, parameters.get("own_name"))]
     return {
-        "state": read_state(machine),
+        "state": state,
         "trust": read_trust(machine, parameters["thumbprints"]),
-        "endpoints": [test_endpoint(machine, one["host_name"], one["port"], one["tls"]) for one in parameters["endpoints"]],
+        "endpoints": [test_endpoint(machine, one["host_name"], one["port"], one["tls"]) for one in endpoints],
     }
+
+
+def _own_endpoints(state: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
+    if name is None or state["iis"] is None:
+        return []
+    bindings = [binding for binding in state["iis"]["site"]["bindings"] if binding["protocol"] == "https" and binding["thumbprint"]]
+    return [{"host_name": name or state["computer"]["fqdn"], "port": binding["port"], "tls": True} for binding in bindings]
 
 
 def _failure(done: dict[str, Any]) -> Result:
@@ -105,7 +114,7 @@ class Module:
 
 MODULES = {
     "ansible.windows.win_ping": Module(_win_ping, {"data": Option("str", default="pong")}),
-    "securepatch.wsus.wsus_state": Module(_wsus_state, {"thumbprints": _THUMBPRINTS, "endpoints": _ENDPOINTS}),
+    "securepatch.wsus.wsus_state": Module(_wsus_state, {"thumbprints": _THUMBPRINTS, "endpoints": _ENDPOINTS, "own_name": Option("str")}),
     "securepatch.wsus.wsus_change": Module(
         _wsus_change,
         {"changes": Option("list", required=True, elements="dict"), "thumbprints": _THUMBPRINTS, "endpoints": _ENDPOINTS},

@@ -168,8 +168,9 @@ def offering() -> dict[str, Any]:
 
 
 def downstream(upstream: str = "wsus00.corp.example", port: int = 8530, *, ssl: bool = False, **differs: Any) -> dict[str, Any]:
-    """A machine that synchronizes from another WSUS server, and did so yesterday."""
+    """WSUS11, which synchronizes from another WSUS server, and did so yesterday."""
     found = document()
+    found["registry"][r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"]["Hostname"] = text("WSUS11")
     found["wsus"]["upstream"] = {"microsoft_update": False, "name": upstream, "port": port, "ssl": ssl, "replica": False, **differs}
     found["wsus"]["last_synchronization"] = synchronized()
     return found
