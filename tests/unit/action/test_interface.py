@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import functools
 import importlib
 import re
 from pathlib import Path
@@ -25,11 +26,13 @@ ON_A_SERVER = [name for name in MODULES if name != "wsus_endpoint_check"]
 READS = ["wsus_server_info", "wsus_endpoint_check"]
 FRAGMENTS = {"securepatch.wsus.server": "DOCUMENTATION", "securepatch.wsus.server.changes": "CHANGES"}
 
-# Arguments without which a module does not come to its end.
 NOT_WSUS = "This is not a WSUS server: WSUS setup never ran here. Install the role, or take the host out of group wsus_servers."
+
+# Arguments without which a module does not come to its end.
 ENOUGH: dict[str, dict[str, Any]] = {"wsus_downstream_sync": {"upstream": "wsus00.corp.example"}}
 
 
+@functools.cache
 def strings(module: str) -> dict[str, Any]:
     """DOCUMENTATION, EXAMPLES and RETURN of a module, read as YAML."""
     tree = ast.parse((ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8"))

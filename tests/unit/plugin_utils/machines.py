@@ -128,6 +128,12 @@ def read(found: dict[str, Any] | None = None) -> State:
     return read_state(machine(found))  # type: ignore[return-value]
 
 
+def kernel_key(at: str, flags: int) -> str:
+    """The registry key under which the kernel keeps what it serves for a binding."""
+    address, port, host_name = at.rsplit(":", 2)
+    return f"{HTTP_SYS_SNI}\\{host_name}:{port}" if flags & 1 else f"{HTTP_SYS}\\{'0.0.0.0' if address in ('*', '') else address}:{port}"
+
+
 def bind(
     found: dict[str, Any], kind: str = "good", *, at: str = "*:8531:", flags: int = 0, store: str = "My", served: str | None = ""
 ) -> dict[str, Any]:
@@ -142,10 +148,8 @@ def bind(
         {"protocol": "https", "information": at, "ssl_flags": flags, "certificate_hash": thumbprint, "certificate_store": store}
     )
     if served is not None:
-        address, _port, host_name = at.rsplit(":", 2)
-        key = f"{HTTP_SYS_SNI}\\{host_name}:{port}" if flags & 1 else f"{HTTP_SYS}\\{'0.0.0.0' if address in ('*', '') else address}:{port}"
         hexadecimal = issued(served or kind).thumbprint
-        found["registry"][key] = {"SslCertHash": {"kind": "Binary", "data": hexadecimal}, "SslCertStoreName": text(store)}
+        found["registry"][kernel_key(at, flags)] = {"SslCertHash": {"kind": "Binary", "data": hexadecimal}, "SslCertStoreName": text(store)}
     return found
 
 
@@ -221,8 +225,8 @@ FLAGS = st.sampled_from(["None", "Ssl", "Ssl,Ssl128", "Ssl128", "Ssl,SslNegotiat
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A WSUS machine in any state that a run may find: by hand, half-way, done, or done by another tool."""
+def documents(draw: st.DrawFn, *, offers: bool = False) -> dict[str, Any]:
+    """A WSUS machine in any state that a run may find: by hand, half-way, done, or done by another tool. OFFERS: it offers HTTPS."""
     found = document()
     setup = found["registry"][SETUP]
     site = found["iis"]["sites"][0]
@@ -237,16 +241,34 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     usable = [thumbprint for thumbprint, one in my.items() if "key" in one]
     shape = draw(st.sampled_from(["none", "bare", "bound", "bound", "differs"]))
     address = draw(st.sampled_from(["*", "*", "10.0.0.5", ""]))
-    if shape != "none":
-        binding: dict[str, Any] = {"protocol": "https", "information": f"{address}:{https}:", "ssl_flags": draw(st.sampled_from([0, 0, 4, 32]))}
-        if shape in ("bound", "differs") and usable:
-            binding["certificate_hash"] = draw(st.sampled_from(usable))
-            binding["certificate_store"] = "My"
-            served = draw(st.sampled_from(usable)) if shape == "differs" else binding["certificate_hash"]
-            key = f"{HTTP_SYS}\\{'0.0.0.0' if address in ('*', '') else address}:{https}"
-            if shape == "bound" or draw(st.booleans()):
-                found["registry"][key] = {"SslCertHash": {"kind": "Binary", "data": served}, "SslCertStoreName": text("My")}
+    host_name = draw(st.sampled_from(["", "", FQDN, "alias.corp.example"]))
+    flags = draw(st.sampled_from([0, 0, 4, 32] if not host_name else [0, 1, 1, 33]))
+    at = f"{address}:{https}:{host_name}"
+    if shape in ("bound", "differs") and usable:
+        thumbprint = draw(st.sampled_from(usable))
+        store = draw(st.sampled_from(["My", "My", "WebHosting"]))
+        if store != "My":
+            found["certificates"][store] = {thumbprint: my.pop(thumbprint)}
+        binding = {"protocol": "https", "information": at, "ssl_flags": flags, "certificate_hash": thumbprint, "certificate_store": store}
         site["bindings"].append(binding)
+        served = draw(st.sampled_from([*usable, None])) if shape == "differs" else thumbprint
+        if served:
+            found["registry"][kernel_key(at, flags)] = {"SslCertHash": {"kind": "Binary", "data": served}, "SslCertStoreName": text(store)}
+    elif shape != "none":
+        site["bindings"].append({"protocol": "https", "information": at, "ssl_flags": flags})
+    neighbour = draw(st.sampled_from([None, None, ("*:443:", 0), (f"*:{https}:intra.corp.example", 1), (f"10.0.0.7:{https}:", 0)]))
+    if neighbour:
+        binding = {"protocol": "https", "information": neighbour[0], "ssl_flags": neighbour[1]}
+        if usable and draw(st.booleans()):
+            thumbprint = draw(st.sampled_from(usable))
+            binding |= {"certificate_hash": thumbprint, "certificate_store": "My"}
+            entry_of = {"SslCertHash": {"kind": "Binary", "data": thumbprint}, "SslCertStoreName": text("My")}
+            found["registry"].setdefault(kernel_key(*neighbour), entry_of)
+        found["iis"]["sites"].append({"id": 1, "name": "Intranet", "bindings": [binding], "applications": []})
+    if draw(st.integers(0, 3)) == 0:
+        # Somebody else's, for one address or another port.
+        other = draw(st.sampled_from([f"10.0.0.9:{https}:", "*:5986:"]))
+        found["registry"][kernel_key(other, 0)] = {"SslCertHash": {"kind": "Binary", "data": "AB" * 20}, "SslCertStoreName": text("My")}
     if draw(st.booleans()):
         setup["UsingSSL"] = dword(1)
         setup["PortNumber"] = dword(https)
@@ -282,5 +304,18 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "start": "2026-11-20T03:00:00Z",
             "end": "2026-11-20T03:04:10Z",
         }
+    for number in range(draw(st.integers(0, 2))):
+        last = draw(st.sampled_from([None, "2026-11-20T03:00:00Z", "2026-08-01T03:00:00Z"]))
+        lower = {"id": str(uuid.UUID(int=100 + number)), "fqdn": f"wsus1{number}.corp.example", "replica": True, "last_sync": last}
+        wsus.setdefault("downstream_servers", []).append(lower)
+    if draw(st.booleans()):
+        found["registry"].setdefault(MARKS, {})["SynchronizationBefore"] = text(str(uuid.UUID(int=draw(st.integers(1, 3)))))
+    if draw(st.integers(0, 4)) == 0:
+        wsus["synchronization_status"] = "Running"
+    elif draw(st.integers(0, 4)) == 0:
+        wsus["busy"] = 1
     wsus["next_synchronization"] = {"id": "00000000-0000-0000-0000-0000000000ff", "result": "Succeeded"}
+    if offers:
+        configure(bind(found, at=f"*:{https}:"), port=https)
+        found["registry"].get(MARKS, {}).pop("RestartNeededSince", None)
     return found
