@@ -65,6 +65,9 @@ class Change:
 
 def predict(state: State, changes: Iterable[Change], now: datetime.datetime) -> State:
     """The state as it would be after these changes, in order. The state given stays as it is; NOW is an aware datetime."""
+    changes = list(changes)
+    if not changes:
+        return state
     after = copy.deepcopy(state)
     for change in changes:
         change.predict(after, now)

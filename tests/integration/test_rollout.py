@@ -350,7 +350,8 @@ def test_limit_narrows_what_is_touched(controller: Start) -> None:
 
 
 def test_an_upstream_outside_the_inventory_that_offers_https(controller: Start) -> None:
-    fleet = controller({"servers": {"hq": {"in_inventory": False, "stage": "offered"}, "wsus01": {"upstream": "hq"}, "wsus02": {"upstream": "wsus01"}}})
+    headquarters = {"in_inventory": False, "stage": "offered"}
+    fleet = controller({"servers": {"hq": headquarters, "wsus01": {"upstream": "hq"}, "wsus02": {"upstream": "wsus01"}}})
     outside = source(fleet.lab, "hq")
     run = rollout(fleet, wsus_require_tls=True)
     assert run.code == 0, run.output
