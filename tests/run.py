@@ -73,7 +73,8 @@ def run_sanity(run: Run, environment: Environment) -> None:
 
 
 def integration(run: Run, environment: Environment) -> None:
-    run.pytest("integration tests", environment.python, ["tests/integration"], environment.variables())
+    # Two at a time: most of the time of each is spent waiting, for the controller or for the lab.
+    run.pytest("integration tests", environment.python, ["tests/integration", "-n", "2"], environment.variables())
 
 
 def other_cores(run: Run, main_one: Environment) -> None:

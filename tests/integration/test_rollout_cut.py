@@ -84,6 +84,9 @@ def at_every_connection(fleet: Controller) -> None:
 def is_finished(fleet: Controller) -> None:
     for name in fleet.lab.fleet.servers:
         assert requires(fleet.lab, name), name
+        journal = [entry.split(" ") for entry in fleet.lab.machine(name).document["journal"]]
+        told = max(index for index, entry in enumerate(journal) if entry[:2] == ["wsusutil", "configuressl"])
+        assert ["restart", "WsusService"] in [entry[:2] for entry in journal[told:]], f"{name} was told its name and not restarted"
     assert source(fleet.lab, "wsus02")["ssl"] is True
     assert last_synchronization(fleet.lab, "wsus02") == "Succeeded"
     assert_nothing_to_do(fleet, wsus_require_tls=True)

@@ -113,10 +113,15 @@ def test_what_the_binding_has_beside_its_certificate_stays(at: str, flags: int) 
 def test_a_binding_is_bound_once_more_while_the_kernel_serves_another_certificate_or_none(served: str | None) -> None:
     found = plan(bind(document(), "good", served=served))
     assert found.changes == (Binding("*", 8531, "", GOOD, "My", 0),)
+    assert found.notes == ()
 
 
 def test_with_sni_the_kernels_entry_of_the_name_counts() -> None:
-    assert plan(bind(document(), "good", at=f"*:8531:{FQDN.upper()}", flags=1)).changes == ()
+    state = read(bind(document(), "good", at=f"*:8531:{FQDN.upper()}", flags=1))
+    assert plan(state).changes == ()
+    # The kernel has names in its own case.
+    state["http_sys"] = [{"endpoint": f"{FQDN}:8531", "thumbprint": GOOD, "store": "My"}]
+    assert plan(state).changes == ()
     found = bind(document(), "good", at=f"*:8531:{FQDN}", flags=1, served="longer")
     # What the kernel has for the address does not matter then.
     found["registry"][f"{HTTP_SYS}\\0.0.0.0:8531"] = {"SslCertHash": {"kind": "Binary", "data": GOOD}, "SslCertStoreName": text("My")}
@@ -289,6 +294,8 @@ def test_a_promised_certificate_fits_and_its_thumbprint_is_not_known_yet() -> No
     assert planned.values["thumbprint"] is None
     ahead = predict(state, planned.changes, NOW)
     assert plan(ahead).changes == ()
+    ahead["certificates"] = read()["certificates"]
+    assert plan(ahead).changes == ()
     assert managed_bindings(ahead) == [
         {"binding": "*:8531:", "thumbprint": "still to come", "store": "My", "ssl_flags": 0, "served": "still to come"}
     ]
@@ -356,6 +363,8 @@ def test_another_address_of_the_same_port_does_not_matter() -> None:
     assert bindings_of(plan(found).changes)[0].ip_address == "10.0.0.5"
     with pytest.raises(Refusal, match="'Intranet'"):
         plan(other_site(bind(document(), "expired", at="10.0.0.5:8531:"), "10.0.0.5:8531:"))
+    with pytest.raises(Refusal, match="'Intranet'"):
+        plan(other_site(bind(document(), "expired", at="10.0.0.5:8531:"), "*:8531:"))
 
 
 def test_a_port_is_shared_where_both_use_sni_for_different_names() -> None:

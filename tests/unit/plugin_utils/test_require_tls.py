@@ -298,6 +298,16 @@ def test_downstream_servers_that_have_moved_are_matched_by_server_id_whatever_th
         plan(upstream_of(ONE), downstream_states=(state_of("3", ssl=True),))
 
 
+def test_the_case_of_a_server_id_does_not_matter() -> None:
+    upstream: Any = read(upstream_of(listed("abc", "wsus11.corp.example")))
+    lower: Any = state_of("abc", ssl=True)
+    lower["api"]["server_id"] = lower["api"]["server_id"].upper()
+    assert plan(upstream, downstream_states=(lower,)).changes
+    upstream["api"]["downstream_servers"][0]["id"] = lower["api"]["server_id"]
+    lower["api"]["server_id"] = lower["api"]["server_id"].lower()
+    assert plan(upstream, downstream_states=(lower,)).changes
+
+
 def test_one_that_synchronizes_from_microsoft_update_has_moved() -> None:
     assert plan(upstream_of(ONE), downstream_states=(state_of("1", ssl=False, microsoft_update=True),)).changes
 

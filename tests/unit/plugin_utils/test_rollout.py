@@ -296,6 +296,8 @@ def test_what_failed_is_told_with_the_server_and_how_to_go_on() -> None:
 def test_a_failure_of_a_downstream_server_names_both() -> None:
     outcomes = dict.fromkeys(EVERYBODY, DONE) | {"west": Outcome(False, task="Move", message="south: The upstream is not ready.")}
     assert "west, for south: The upstream is not ready." in table(outcomes)
+    outcomes["west"] = Outcome(False, task="Move", message="western: nothing that has this name.")
+    assert "west: western: nothing that has this name." in table(outcomes)
 
 
 def test_a_server_without_anything_to_do_was_finished_already() -> None:
@@ -369,3 +371,5 @@ def test_long_sentences_are_wrapped_and_no_word_is_cut() -> None:
     lines = table({"east": Outcome(False, task="x", message=message)})
     assert all(len(one) <= WIDTH for one in lines)
     assert " ".join(lines).count("https://a-very-long-name-of-a-server.corp.example:8531") == 8
+    word = "x" * (WIDTH + 10)
+    assert any(word in one for one in table({"east": Outcome(False, task="x", message=word)}))

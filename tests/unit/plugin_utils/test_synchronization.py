@@ -348,6 +348,8 @@ def test_after_a_predicted_synchronization_none_is_due() -> None:
     ahead = predict(state, plan(state, synchronize=True).changes, NOW)
     assert plan(ahead, synchronize=True).changes == ()
     assert managed_source(ahead) == {"source": f"https://{UPSTREAM}:8531", "replica": False, "last_synchronization": "Succeeded"}
+    state = read(moved(None))
+    assert plan(predict(state, plan(state, synchronize=True).changes, NOW), synchronize=True).changes == ()
 
 
 @pytest.mark.parametrize("status", ["Running", "Stopping"])
