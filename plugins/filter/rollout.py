@@ -9,8 +9,6 @@ import datetime
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible.errors import AnsibleFilterError
-
 from ..plugin_utils import hierarchy, rollout
 
 Hostvars = Mapping[str, Mapping[str, t.Any]]
@@ -24,23 +22,31 @@ def rollout_plan(
     only: Sequence[str] | None = None,
     require_tls: bool = False,
 ) -> dict[str, t.Any]:
-    """Check the whole tree with what was seen, and say where every server stands. Raises AnsibleFilterError with every problem."""
+    """Check the whole tree with what was seen, and say where every server stands, or with every problem why there are no waves."""
     in_run = list(hosts if only is None else only)
     seen = _seen(in_run, hostvars)
-    tree = _tree(hosts, hostvars, seen)
     try:
+        tree = _tree(hosts, hostvars, seen)
         waves = hierarchy.waves(tree, t.cast("hierarchy.Strategy", strategy), batch, in_run)
+    except hierarchy.HierarchyError as error:
+        return _refused(error.problems)
     except ValueError as error:
-        raise AnsibleFilterError(f"{error} Nothing was changed.") from None
+        return _refused([str(error)])
     pools = {name: hostvars[name].get("https_server_pool") or {} for name in in_run}
     plan = rollout.make_plan(tree, waves, seen, pools, require_tls=require_tls, now=datetime.datetime.now(tz=datetime.UTC))
     return {
+        "problems": [],
         "finished": list(plan.finished),
         "moved": list(plan.moved),
         "downstream": plan.downstream,
         "waves": [list(wave) for wave in plan.waves],
         "lines": list(plan.lines),
     }
+
+
+def _refused(problems: Sequence[str]) -> dict[str, t.Any]:
+    lines = ["The rollout cannot be planned. Nothing was changed.", *(f"- {problem}" for problem in problems)]
+    return {"problems": list(problems), "finished": [], "moved": [], "downstream": {}, "waves": [], "lines": lines}
 
 
 def rollout_waves(hosts: Sequence[str], hostvars: Hostvars) -> list[list[str]]:
@@ -58,10 +64,11 @@ def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str]
     """The table at the end of a rollout, as lines."""
     in_run = list(hosts if only is None else only)
     seen = _seen(in_run, hostvars)
+    problems: Sequence[str] = next((plan["problems"] for name in in_run if (plan := hostvars[name].get("wsus_plan"))), [])
     try:
         tree = _tree(hosts, hostvars, {})
-    except AnsibleFilterError as error:
-        return [str(error)]
+    except hierarchy.HierarchyError:  # the plan has said it; every server is shown all the same
+        tree = hierarchy.flat(hosts)
     outcomes: dict[str, rollout.Outcome] = {}
     moves: dict[str, list[str]] = {}
     for name in in_run:
@@ -70,7 +77,7 @@ def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str]
             outcomes[name] = _outcome(outcome)
         for result in (hostvars[name].get("wsus_moves") or {}).get("results") or []:
             moves.setdefault(str(result.get("item")), []).extend(result.get("changes") or [])
-    return rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode)
+    return rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode, problems=problems)
 
 
 def rollout_failure(result: t.Any) -> str:
@@ -100,11 +107,7 @@ def _seen(names: Sequence[str], hostvars: Hostvars) -> dict[str, rollout.Seen]:
 
 def _tree(hosts: Sequence[str], hostvars: Hostvars, seen: Mapping[str, rollout.Seen]) -> hierarchy.Hierarchy:
     observed = {name: hierarchy.Observed.from_state(found.state) for name, found in seen.items() if found.state is not None}
-    try:
-        return hierarchy.build(hierarchy.read(hosts, hostvars, observed))
-    except hierarchy.HierarchyError as error:
-        problems = "".join(f"\n- {problem}" for problem in error.problems)
-        raise AnsibleFilterError(f"The tree of WSUS servers cannot be worked through. Nothing was changed.{problems}") from None
+    return hierarchy.build(hierarchy.read(hosts, hostvars, observed))
 
 
 class FilterModule:

@@ -19,7 +19,8 @@ description:
   - A binding is not as wished either while the kernel (http.sys) serves another certificate than IIS has on file; binding once more
     mends that.
   - A binding that is new, or had no certificate, may only be listened on after the site was stopped and started, so that is done then.
-  - Refused are a port that another site of the machine has (unless both use SNI), and a binding of the Central Certificate Store.
+  - Refused are a port that another site of the machine has (unless both use SNI), the port on which the site answers plain HTTP, and a
+    binding of the Central Certificate Store.
 options:
   fqdn:
     description: The name that the certificate has to be for. By default the name that Windows reports.

@@ -163,6 +163,12 @@ def build(servers: Iterable[Server]) -> Hierarchy:
     return Hierarchy(by_name, tops, {name: tuple(lower) for name, lower in downstream.items()}, depths)
 
 
+def flat(names: Iterable[str]) -> Hierarchy:
+    """These servers without anybody above anybody: what is left of a tree that has faults."""
+    servers = {name: Server(name) for name in names}
+    return Hierarchy(servers, tuple(servers), dict.fromkeys(servers, ()), dict.fromkeys(servers, 0))
+
+
 def waves(
     hierarchy: Hierarchy, strategy: Strategy = "bottom_up", batch: int | str | None = None, only: Collection[str] | None = None
 ) -> list[list[str]]:

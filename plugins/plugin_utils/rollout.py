@@ -188,9 +188,10 @@ def result_lines(
     in_run: Collection[str],
     *,
     check_mode: bool,
+    problems: Sequence[str] = (),
 ) -> list[str]:
     """The table at the end: every server with where it was and is, what happened to it, and what to do next. MOVES: what was changed of a
-    downstream server's synchronization in its upstream's wave."""
+    downstream server's synchronization in its upstream's wave. PROBLEMS: why there was no plan."""
     rows = []
     for name in hierarchy.servers:
         was = seen.get(name, Seen()).standing if name in in_run else "-"
@@ -206,6 +207,9 @@ def result_lines(
     lines = ["  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip() for row in [header, *rows]]
     if check_mode:
         lines += _changes_to_make(hierarchy, outcomes, moves)
+    if problems:
+        told = [line for problem in problems for line in _wrapped(f"-  {problem}")]
+        return [*lines, "", "The rollout could not be planned, and nothing was changed. Correct this, and run it again:", *told]
     return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode)]
 
 

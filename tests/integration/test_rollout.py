@@ -393,7 +393,7 @@ def test_tls_is_not_required_while_a_downstream_server_that_nobody_named_comes_o
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"wsus_strategy": "sideways"}, 'The strategy (wsus_strategy) is "sideways"; it may be bottom_up or top_down. Nothing was changed.'),
+        ({"wsus_strategy": "sideways"}, 'The strategy (wsus_strategy) is "sideways"; it may be bottom_up or top_down.'),
         ({"wsus_batch": "lots"}, 'The batch (wsus_batch) is "lots"; it may be a number of servers such as 5'),
     ],
 )
@@ -401,7 +401,8 @@ def test_a_setting_that_cannot_be(controller: Start, variables: dict[str, Any], 
     fleet = controller(TWO)
     run = rollout(fleet, **variables)
     assert run.code != 0
-    assert message in run.of("Plan the waves")["msg"]
+    assert message in run.of("Fail where there was no plan")["msg"]
+    assert table(run)["wsus01"] == ("HTTP", "HTTP", "its wave did not start")
     assert change_trips(fleet.lab) == {}
 
 
