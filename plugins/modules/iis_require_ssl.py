@@ -12,9 +12,9 @@ description:
   - Requires TLS on the five web services that "Security best practices for WSUS" and "Step 2 - Configure WSUS", section 2.5, name.
     Their other access flags stay; client certificates are set to ignore, as "Configure a software update point to use TLS/SSL" asks.
   - This is the only step that can turn anyone away. Clients that still have the HTTP URL are refused from then on.
-  - To require it is refused for C(Content), C(SelfUpdate), C(ReportingWebService) and C(Inventory), which clients go on asking over HTTP; while no https
-    binding has a usable certificate; while C(configuressl) or the restart after it is missing; and while a downstream server that WSUS
-    lists still comes over HTTP.
+  - To require it is refused for C(Content), C(SelfUpdate), C(ReportingWebService) and C(Inventory), which clients go on asking over HTTP;
+    while no https binding has a usable certificate; while C(configuressl) or the restart after it is missing; and while a downstream server
+    that WSUS lists still comes over HTTP.
   - Names of applications are compared without regard to case, as IIS does.
 options:
   applications:

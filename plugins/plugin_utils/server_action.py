@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -302,7 +303,11 @@ def _said(result: Mapping[str, Any]) -> str:
 
 
 def _plain(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    # What requests says begins with what was tried, and how often; why it failed stands, quoted, at its end.
+    place = re.search(r"HTTPS?ConnectionPool\(host='([^']+)', port=(\d+)\)", text)
+    cause = re.search(r"Caused by .*['\"]([^'\"]+)['\"]\)+$", text)
+    return f"{place[1]}:{place[2]}: {cause[1].rpartition('): ')[2]}" if place and cause else text
 
 
 def _diffable(managed: Any) -> str:

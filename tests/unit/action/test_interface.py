@@ -238,3 +238,28 @@ def test_the_documentation_refers_only_to_what_there_is(module: str) -> None:
     assert {re.split(r"[=.]", name)[0] for name in re.findall(r"\bO\(([^)]+)\)", text)} <= set(options)
     assert {re.split(r"[=.]", name)[0] for name in re.findall(r"\bRV\((?!ignore:)([^)]+)\)", text)} <= set(returned)
     assert {name.rpartition(".")[2] for name in re.findall(r"M\(securepatch\.wsus\.([^)]+)\)", text)} <= set(MODULES)
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        (
+            "basic: HTTPSConnectionPool(host='10.0.0.2', port=5986): Max retries exceeded with url: /wsman (Caused by NewConnectionError("
+            "\"HTTPSConnection(host='10.0.0.2', port=5986): Failed to establish a new connection: [Errno 111] Connection refused\"))",
+            "10.0.0.2:5986: Failed to establish a new connection: [Errno 111] Connection refused",
+        ),
+        (
+            "HTTPSConnectionPool(host='wsus', port=5986): Max retries exceeded with url: /wsman (Caused by SSLError(SSLCertVerificationError(1, "
+            "'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate (_ssl.c:1006)')))",
+            "wsus:5986: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate (_ssl.c:1006)",
+        ),
+        (
+            "HTTPSConnectionPool(host='wsus', port=5986): Max retries exceeded with url: /wsman (Caused by ConnectTimeoutError("
+            "<HTTPSConnection(host='wsus', port=5986) at 0x7f>, 'Connection to wsus timed out. (connect timeout=30)'))",
+            "wsus:5986: Connection to wsus timed out. (connect timeout=30)",
+        ),
+        ("basic: the specified credentials were rejected by the server", "basic: the specified credentials were rejected by the server"),
+    ],
+)
+def test_a_connection_error_is_told_by_its_cause(said: str, plain: str) -> None:
+    assert server_action._plain(Exception(said)) == plain
