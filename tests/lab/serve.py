@@ -38,7 +38,9 @@ def _serve(given: argparse.Namespace, folder: Path) -> int:
     try:
         with Lab(given.fleet, folder=folder, network=given.network, log=given.log) as lab:
             print(f"{len(lab.fleet.servers)} servers are up. Inventory: {lab.inventory.resolve()}")
-            print(f"Try: ansible-playbook -i {lab.inventory.resolve()} securepatch.wsus.rollout --check", flush=True)
+            print("To try it, from another terminal, in the clone:")
+            command = f"ansible-playbook -i {lab.inventory.resolve()} securepatch.wsus.rollout --check"
+            print(f"  ANSIBLE_COLLECTIONS_PATH=.cache/collections .venv/bin/{command}", flush=True)
             if given.ready_file is not None:
                 given.ready_file.write_text(f"{lab.inventory.resolve()}\n", encoding="utf-8")
             interrupted.wait()
