@@ -30,7 +30,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_rest: object) -> None:
         self._stop.set()
         self._thread.join()
 

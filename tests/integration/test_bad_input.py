@@ -36,9 +36,9 @@ FIVE = ("ApiRemoting30", "ClientWebService", "DssAuthWebService", "ServerSyncWeb
 Start = Callable[..., Controller]
 
 
-def run(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variables: Any) -> Run:
-    """Run a play with quick restarts."""
-    return fleet.playbook(play, *arguments, **{**QUICK, **variables})
+def run(fleet: Controller, play: Any = None, *arguments: str, **variables: Any) -> Run:
+    """Run a play, role https_server where none is given, with quick restarts."""
+    return fleet.playbook(play or HTTPS_SERVER, *arguments, **{**QUICK, **variables})
 
 
 def refused(one: Run, *words: str, server: str | None = None) -> str:
@@ -54,7 +54,7 @@ def refused(one: Run, *words: str, server: str | None = None) -> str:
     return said
 
 
-def finishes(fleet: Controller, play: Any = HTTPS_SERVER, *arguments: str, **variables: Any) -> Run:
+def finishes(fleet: Controller, play: Any = None, *arguments: str, **variables: Any) -> Run:
     """Run again, the cause being mended: every server of the inventory offers HTTPS, or requires TLS where that was asked for, restarted."""
     one = run(fleet, play, *arguments, **variables)
     assert one.code == 0, one.output
@@ -152,11 +152,11 @@ NOT_WHOLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def test_a_server_that_is_no_whole_wsus_is_refused_and_finished_once_it_is(controller: Start) -> None:
-    fleet = controller({"servers": {name: server for name, (server, _) in NOT_WHOLE.items()}})
+    fleet = controller({"servers": {name: server for name, (server, _rest) in NOT_WHOLE.items()}})
     with fleet.lab.edit("not-wsus") as document:
         keys = {key: document["registry"].pop(key) for key in (SETUP, INSTALLED)}
     one = run(fleet)
-    for name, (_, cause) in NOT_WHOLE.items():
+    for name, (_rest, cause) in NOT_WHOLE.items():
         refused(one, f"{name}: ", cause, "Nothing was changed", server=name)
     untouched(fleet)
     with fleet.lab.edit("not-wsus") as document:
@@ -203,7 +203,7 @@ def test_a_certificate_that_cannot_serve_is_refused_by_name_and_one_that_can_is_
         with fleet.lab.edit(name) as document:
             document["certificates"]["My"][thumbprint] = certificate
     finishes(fleet)
-    for name, (thumbprint, _) in good.items():
+    for name, (thumbprint, _rest) in good.items():
         document = fleet.lab.machine(name).document
         bound = [binding.get("certificate_hash") for binding in document["iis"]["sites"][0]["bindings"] if binding["protocol"] == "https"]
         assert bound == [thumbprint]
@@ -303,9 +303,9 @@ FAILING = {
 
 
 def test_a_change_that_fails_says_what_was_done_and_what_was_not_and_the_next_run_goes_on(controller: Start) -> None:
-    fleet = controller({"servers": {name: {"faults": {"changes": {entry: says}}} for name, (entry, says, _) in FAILING.items()}})
+    fleet = controller({"servers": {name: {"faults": {"changes": {entry: says}}} for name, (entry, says, _rest) in FAILING.items()}})
     one = run(fleet)
-    for name, (_, says, sentence) in FAILING.items():
+    for name, (_rest, says, sentence) in FAILING.items():
         said = refused(one, f"{name}: ", says, "0x", f"Not done: {sentence}", "Mend the cause and run it again", server=name)
         assert "Done before that: " in said or "Nothing was changed before that" in said
     fleet.lab.heal()

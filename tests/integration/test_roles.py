@@ -48,7 +48,7 @@ def test_defaults_take_a_server_to_https_with_a_reboot_and_a_second_run_costs_on
 def test_a_restart_that_is_not_wanted_stays_visible_until_it_is_done(controller: Start) -> None:
     fleet = controller(ONE)
     variables = {**QUICK, "https_server_restart": "none", "https_server_check": "none"}
-    for _ in range(2):
+    for _rest in range(2):
         one = fleet.playbook(PLAY, **variables)
         assert result(one)["restart_pending"] is True
         assert result(one)["standing"] == "restart pending"

@@ -53,7 +53,7 @@ def in_the_middle_of_every_change(fleet: Controller) -> None:
     """Each run gets one change further than the one before, and is cut there."""
     at = 1
     last: tuple[str, list[str]] | None = None
-    for _ in range(ENOUGH):
+    for _rest in range(ENOUGH):
         arm(fleet, "during", at)
         if cut_run(fleet).code == 0:
             return

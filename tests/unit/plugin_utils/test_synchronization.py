@@ -131,8 +131,8 @@ def test_without_an_upstream_it_is_refused(name: str | None) -> None:
     ],
 )
 def test_an_upstream_is_the_same_by_an_equal_fqdn_or_a_short_name_equal_to_its_first_label(one: str | None, other: str | None, same: bool) -> None:
-    assert same_upstream(one, other) is same
-    assert same_upstream(other, one) is same
+    for pair in ((one, other), (other, one)):
+        assert same_upstream(*pair) is same
 
 
 @pytest.mark.parametrize("current", ["wsus00", "WSUS00.CORP.EXAMPLE"])
