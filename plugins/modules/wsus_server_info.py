@@ -17,7 +17,8 @@ options:
   fqdn:
     description:
       - The name that clients and downstream servers know this server by.
-      - By default the name that C(configuressl) recorded, else the one that Windows reports.
+      - By default the certificates are judged for the name that C(configuressl) recorded, else for the one that Windows reports; the
+        verdict always for the one that Windows reports, which is what the other modules take by default.
     type: str
   port:
     description: The port for HTTPS. By default the one that WSUS pairs with its HTTP port (8531, 443, N+1).
