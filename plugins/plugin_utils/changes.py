@@ -63,6 +63,16 @@ class Change:
         raise NotImplementedError
 
 
+@dataclasses.dataclass(frozen=True)
+class Event(Change):
+    """A change that is an event, not a setting: what happened has no way back."""
+
+    reversible = False
+
+    def undo(self, before: State) -> list[Change] | None:
+        return None
+
+
 def predict(state: State, changes: Iterable[Change], now: datetime.datetime) -> State:
     """The state as it would be after these changes, in order. The state given stays as it is; NOW is an aware datetime."""
     changes = list(changes)
@@ -274,13 +284,12 @@ class ApplicationPool(Change):
 
 
 @dataclasses.dataclass(frozen=True)
-class RecyclePool(Change):
+class RecyclePool(Event):
     """Start the pool's worker process anew: it reads the registry again."""
 
     name: str
 
     kind = "recycle_pool"
-    reversible = False
 
     def describe(self) -> str:
         return f"Recycle the application pool {self.name}"
@@ -288,16 +297,12 @@ class RecyclePool(Change):
     def predict(self, state: State, now: datetime.datetime) -> None:
         _api_may_answer(state)
 
-    def undo(self, before: State) -> list[Change] | None:
-        return None
-
 
 @dataclasses.dataclass(frozen=True)
-class RestartSite(Change):
+class RestartSite(Event):
     """Stop and start the site, so that it listens on a new binding."""
 
     kind = "restart_site"
-    reversible = False
 
     def describe(self) -> str:
         return "Stop and start the WSUS site, so that it listens on its new binding"
@@ -305,21 +310,17 @@ class RestartSite(Change):
     def predict(self, state: State, now: datetime.datetime) -> None:
         site_of(state)["state"] = "Started"
 
-    def undo(self, before: State) -> list[Change] | None:
-        return None
-
 
 # --- services and marks --------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class RestartService(Change):
+class RestartService(Event):
     """Restart a Windows service."""
 
     name: str
 
     kind = "restart_service"
-    reversible = False
 
     def describe(self) -> str:
         return f"Restart the service {self.name}"
@@ -328,16 +329,12 @@ class RestartService(Change):
         state["services"][self.name] = "Running"
         _api_may_answer(state)
 
-    def undo(self, before: State) -> list[Change] | None:
-        return None
-
 
 @dataclasses.dataclass(frozen=True)
-class Reboot(Change):
+class Reboot(Event):
     """Restart the machine. Not in the list of changes: ansible.windows.win_reboot does it."""
 
     kind = "reboot"
-    reversible = False
 
     def payload(self) -> dict[str, Any]:
         raise TypeError("A reboot is not a change that the server makes to itself.")
@@ -350,9 +347,6 @@ class Reboot(Change):
         state["restart"]["boot_time"] = max(format_time(now), str(mark or ""))
         state["restart"]["windows_pending"] = False
         _api_may_answer(state)
-
-    def undo(self, before: State) -> list[Change] | None:
-        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -499,11 +493,10 @@ class SetSynchronization(Change):
 
 
 @dataclasses.dataclass(frozen=True)
-class StartSynchronization(Change):
+class StartSynchronization(Event):
     """Start a synchronization; it goes on by itself."""
 
     kind = "start_synchronization"
-    reversible = False
 
     def describe(self) -> str:
         return "Synchronize once"
@@ -519,11 +512,6 @@ class StartSynchronization(Change):
             "end": None,
         }
 
-    def undo(self, before: State) -> list[Change] | None:
-        return None
 
-
-NO_WAY_BACK = tuple(
-    change.kind for change in (RecyclePool, RestartSite, RestartService, Reboot, StartSynchronization)
-)
+NO_WAY_BACK = tuple(event.kind for event in Event.__subclasses__())
 """Kinds of changes that cannot be undone: what is done there is an event, not a setting."""

@@ -16,7 +16,7 @@ from .configuressl import ConfigureWish, plan_configuressl
 from .planning import Plan
 from .require_tls import RequireWish, plan_require_tls
 from .restart import plan_restart
-from .state import FIVE_SERVICES, LookNeeded, Refusal, State, iis_of, restart_pending, serving_binding, setup_of
+from .state import FIVE_SERVICES, Refusal, State, iis_of, restart_pending, serving_binding, setup_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def judge(state: State, wish: BindingWish, now: datetime.datetime) -> Verdict:
             plan = plan_require_tls(ahead, RequireWish(ignore_downstream=True), now)
             to_require = [change.describe() for change in plan.changes]
             notes += plan.notes
-        except (Refusal, LookNeeded) as refusal:
+        except Refusal as refusal:
             blocked.append(str(refusal))
     return Verdict(tuple(to_offer), tuple(to_require), tuple(dict.fromkeys(blocked)), tuple(dict.fromkeys(notes)))
 

@@ -14,6 +14,7 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils.changes import (
     BindingAbsent,
     Change,
     ConfigureSsl,
+    Event,
     MarkRestart,
     Reboot,
     RecyclePool,
@@ -296,7 +297,7 @@ def test_kinds_that_have_no_way_back_are_listed_and_told() -> None:
 
 
 def test_every_other_kind_is_reversible() -> None:
-    kinds = [each for each in Change.__subclasses__() if each.kind not in NO_WAY_BACK]
+    kinds = [each for each in Change.__subclasses__() if each is not Event and each.kind not in NO_WAY_BACK]
     assert len(kinds) == 8
     assert all(each.reversible for each in kinds)
 
