@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -21,11 +21,13 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 KeyKind = Literal["ec256", "ec384", "rsa2048", "rsa1024"]
 SignatureKind = Literal["sha256", "sha1"]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 _rsa_slots = itertools.count()
 _RSA_POOL = 4
@@ -93,11 +95,12 @@ def _signed_again_with_sha1(certificate: x509.Certificate, signer: PrivateKey) -
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate that an authority issued, with its private key (PKCS #8, PEM, no password)."""
+    """A certificate that an authority issued, with its private key (PKCS #8, PEM, no password), and the certificates above it."""
 
     certificate: x509.Certificate
     key_pem: str
     intermediates: tuple[x509.Certificate, ...] = ()
+    root: x509.Certificate | None = None
 
     @property
     def der(self) -> bytes:
@@ -120,6 +123,31 @@ class Issued:
     def chain_pem(self) -> str:
         """What a TLS server sends: the certificate and the intermediates, without the root."""
         return "".join(_certificate_pem(each) for each in (self.certificate, *self.intermediates))
+
+    def pfx(
+        self,
+        password: str,
+        *,
+        modern: bool = True,
+        chain: bool = True,
+        root: bool = False,
+        key: bool = True,
+        friendly_name: str | None = None,
+    ) -> bytes:
+        """A PFX (PKCS #12) of it. `modern`: AES-256 and SHA-256, which Server 2016 cannot read; else 3DES and SHA-1.
+
+        chain: with the intermediates; root: with the root; key: with the private key.
+        """
+        above = [*(self.intermediates if chain else ()), *([self.root] if root and self.root is not None else [])]
+        private = serialization.load_pem_private_key(self.key_pem.encode("ascii"), None) if key else None
+        if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | None):
+            raise TypeError("The key is neither RSA nor elliptic.")
+        algorithm = pkcs12.PBES.PBESv2SHA256AndAES256CBC if modern else pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC
+        digest = hashes.SHA256() if modern else hashes.SHA1()
+        # Few rounds: a lab's secrets need no more, and tests are faster.
+        encryption = serialization.PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2000).key_cert_algorithm(algorithm).hmac_hash(digest)
+        name = None if friendly_name is None else friendly_name.encode("utf-8")
+        return pkcs12.serialize_key_and_certificates(name, private, self.certificate, above, encryption.build(password.encode("utf-8")))
 
 
 @dataclass(frozen=True)
@@ -182,31 +210,89 @@ class Authority:
         """
         private = _new_key(key)
         now = datetime.now(UTC).replace(microsecond=0)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(_subject(common_name))
-            .issuer_name(self.certificate.subject)
-            .public_key(private.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before((not_before or now - timedelta(days=1)).astimezone(UTC))
-            .not_valid_after((not_after or now + timedelta(days=365)).astimezone(UTC))
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(authority=False), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
-            .add_extension(_issuer_key(self.key), critical=False)
-        )
         names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
         names += [x509.IPAddress(ip_address(address)) for address in ip_addresses]
+        certificate = self._signed(
+            _subject(common_name),
+            private.public_key(),
+            names,
+            not_before=not_before or now - timedelta(days=1),
+            not_after=not_after or now + timedelta(days=365),
+            server_authentication=server_authentication,
+        )
+        if signature == "sha1":
+            certificate = _signed_again_with_sha1(certificate, self.key)
+        return Issued(certificate, _key_pem(private), self.chain[:-1], self.chain[-1])
+
+    def sign(
+        self,
+        request_pem: str,
+        *,
+        dns_names: Iterable[str] | None = None,
+        days: float = 365,
+        server_authentication: bool | None = True,
+        common_name: str | None = None,
+    ) -> x509.Certificate:
+        """Issue what a request (PKCS #10, PEM) asks for: its key, its subject, its names.
+
+        dns_names, common_name: instead of those of the request; no names at all give a certificate without the SAN extension.
+        days: how long it is valid from now on; less than 0: it ended then. It begins ten minutes earlier, as a Windows CA has it.
+        :raises ValueError: for what is no request, or one whose signature is not its key's
+        """
+        # certreq writes NEW CERTIFICATE REQUEST, which the library does not read.
+        asked = x509.load_pem_x509_csr(request_pem.replace("NEW CERTIFICATE REQUEST", "CERTIFICATE REQUEST").encode("ascii"))
+        key = asked.public_key()
+        if not asked.is_signature_valid or not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            raise ValueError("The request is not signed with its own key, or that is neither RSA nor elliptic.")
+        now = datetime.now(UTC).replace(microsecond=0)
+        end = now + timedelta(days=days)
+        return self._signed(
+            asked.subject if common_name is None else _subject(common_name),
+            key,
+            requested_names(asked) if dns_names is None else [x509.DNSName(name) for name in dns_names],
+            not_before=min(now, end) - timedelta(minutes=10),
+            not_after=end,
+            server_authentication=server_authentication,
+        )
+
+    def _signed(
+        self,
+        subject: x509.Name,
+        key: PublicKey,
+        names: Sequence[x509.GeneralName],
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        server_authentication: bool | None,
+    ) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(not_before.astimezone(UTC))
+            .not_valid_after(not_after.astimezone(UTC))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(_issuer_key(self.key), critical=False)
+        )
         if names:
             # RFC 5280, 4.2.1.6: critical where the subject is empty.
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=common_name is None)
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not subject.rdns)
         if server_authentication is not None:
             purpose = ExtendedKeyUsageOID.SERVER_AUTH if server_authentication else ExtendedKeyUsageOID.CLIENT_AUTH
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        if signature == "sha1":
-            certificate = _signed_again_with_sha1(certificate, self.key)
-        return Issued(certificate, _key_pem(private), self.chain[:-1])
+        return builder.sign(self.key, hashes.SHA256())
+
+
+def requested_names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
+    """The names that a request asks for in its SAN; none where it has no such extension."""
+    try:
+        return list(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return []
 
 
 def _key_usage(authority: bool) -> x509.KeyUsage:

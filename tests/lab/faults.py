@@ -54,6 +54,7 @@ class ServerFaults:
     :param changes: a message by the start of the journal's entry that fails (`commit iis`, `wsusutil`, ...)
     :param unreachable: nothing listens at its address
     :param no_return: the next restart is the last one
+    :param stale_site: where a binding gets another certificate, the old one is served on that port until the site is stopped and started
     """
 
     changes: Mapping[str, str] | None = None
@@ -61,6 +62,7 @@ class ServerFaults:
     login_refused: bool = False
     unreachable: bool = False
     no_return: bool = False
+    stale_site: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ServerFaults:
@@ -68,7 +70,7 @@ class ServerFaults:
 
         :raises ValueError: naming what is wrong
         """
-        _only(given, {"changes", "drop", "login_refused", "unreachable", "no_return"}, "faults")
+        _only(given, {"changes", "drop", "login_refused", "unreachable", "no_return", "stale_site"}, "faults")
         drop = given.get("drop")
         return cls(
             dict(given.get("changes") or {}),
@@ -76,6 +78,7 @@ class ServerFaults:
             bool(given.get("login_refused")),
             bool(given.get("unreachable")),
             bool(given.get("no_return")),
+            bool(given.get("stale_site")),
         )
 
 

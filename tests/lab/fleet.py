@@ -3,11 +3,16 @@
 """A fleet from a small YAML file: which servers there are, who synchronizes from whom, and what is wrong with them.
 
     domain: corp.example
+    ca: {mode: pending}
+    defaults: {trusts_ca: true}
     servers:
       wsus01: {}
       wsus02: {upstream: wsus01, replica: true, certificate: expired}
+    clients:
+      client01: {trusts_ca: false}
 
-`tests/lab/fleets` has examples, and `Fleet` and `Server` name every key. An unknown key is refused by name.
+`tests/lab/fleets` has examples, and `Fleet`, `Member`, `Server` and `domain_ca.Settings` name every key. `defaults` are every server's. An
+unknown key is refused by name.
 """
 
 from __future__ import annotations
@@ -23,8 +28,10 @@ from typing import Any, Literal, get_args
 from uuid import NAMESPACE_DNS, uuid5
 
 import yaml
+from cryptography.x509.oid import NameOID
 
 from .authority import Authority, Issued, KeyKind, SignatureKind
+from .domain_ca import DomainCA, Settings
 from .engine import apply_changes
 from .faults import ServerFaults
 from .machine import Machine, format_time
@@ -93,7 +100,30 @@ def _kinds(fqdn: str, domain: str) -> dict[str, list[Wish]]:
 
 
 @dataclass(frozen=True)
-class Server:
+class Member:
+    """One machine of a fleet: what servers and clients have in common. A client is a member of the domain without WSUS and IIS.
+
+    :param build: BUILD.REVISION of its Windows, in quotes
+    :param trusts: whose roots are in its Root store: `lab`, `other`. `trusts_ca: false` in a file is none
+    :param intermediates: whether its CA store has the issuing CAs' certificates, which trusts nothing by itself: it is what Windows builds a
+        chain from, and sends along
+    :param may_enroll: whether the CA's template grants Enroll to its computer account
+    :param state: merged into the machine's document, mappings by key, all else in place of what is there
+    :param in_inventory: False for a machine that is there and that the inventory does not know
+    """
+
+    name: str
+    build: str = "20348.4294"
+    trusts: tuple[str, ...] = ("lab",)
+    intermediates: bool = True
+    may_enroll: bool = True
+    state: Mapping[str, Any] = field(default_factory=dict)
+    in_inventory: bool = True
+    faults: ServerFaults = field(default_factory=ServerFaults)
+
+
+@dataclass(frozen=True)
+class Server(Member):
     """One server of a fleet.
 
     :param upstream: the server it synchronizes from; None: from Microsoft Update
@@ -101,36 +131,30 @@ class Server:
     :param ports: of HTTP and HTTPS
     :param certificate: a kind (`ok`, `none`, `expired`, `other_name`, `no_key`, `lost_key`, `sha1`, `rsa1024`, `untrusted_ca`,
         `wildcard`, `two`, `short_lived`), a mapping as `Wish` has it, or a list of either
-    :param trusts: whose roots are in its Root store: `lab`, `other`. `trusts_ca: false` in a file is none
     :param stage: how far it is already: `http`, `offered` (bound and configuressl run), `required`
-    :param state: merged into the machine's document, mappings by key, all else in place of what is there
     :param downstream_listed: whether its upstream already lists it, with a synchronization an hour ago
-    :param in_inventory: False for a server that is there and that the inventory does not know
     """
 
-    name: str
     upstream: str | None = None
     replica: bool = False
     fqdn: str | None = None
     ports: tuple[int, int] = (8530, 8531)
     site_name: str = "WSUS Administration"
     site_id: int = 1634923
-    build: str = "20348.4294"
     certificate: Any = "ok"
-    trusts: tuple[str, ...] = ("lab",)
     stage: Stage = "http"
-    state: Mapping[str, Any] = field(default_factory=dict)
     downstream_listed: bool = True
     configuration_manager: bool = False
-    in_inventory: bool = True
     cold_pool: ColdPool = field(default_factory=ColdPool)
-    faults: ServerFaults = field(default_factory=ServerFaults)
 
 
 @dataclass(frozen=True)
 class Fleet:
     """A fleet.
 
+    :param clients: machines that are no WSUS servers
+    :param ca: the enterprise CA of the domain, where it has one; `{}` in a file is one that issues
+    :param variables: become group variables of servers and clients; `{ca_file}` and `{ca_chain_file}` in their texts become the lab's files
     :param key: of certificates that do not say otherwise; EC P-256 because it is made fast
     :param winrm_port: where every server's WinRM listens, HTTPS
     :param synchronization_seconds: how long a synchronization takes
@@ -138,15 +162,23 @@ class Fleet:
     """
 
     servers: Mapping[str, Server]
+    clients: Mapping[str, Member] = field(default_factory=dict)
+    ca: Settings | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
     domain: str = "corp.example"
     key: KeyKind = "ec256"
     winrm_port: int = 5986
     synchronization_seconds: float = 0.3
     restart_seconds: float = 1.0
 
-    def host_name(self, server: Server) -> str:
+    @property
+    def members(self) -> dict[str, Member]:
+        """All machines, servers first."""
+        return {**self.servers, **self.clients}
+
+    def host_name(self, member: Member) -> str:
         """The FQDN that Windows reports."""
-        return f"{server.name}.{self.domain}".lower()
+        return f"{member.name}.{self.domain}".lower()
 
     def known_as(self, server: Server) -> str:
         """The FQDN that the server is known by."""
@@ -176,10 +208,19 @@ def load(source: Path | Mapping[str, Any]) -> Fleet:
     if not isinstance(servers, Mapping) or not servers:
         raise FleetError("The fleet has no `servers`.")
     defaults = given.get("defaults") or {}
-    rest = {name: value for name, value in given.items() if name not in {"servers", "defaults"}}
+    rest = {name: value for name, value in given.items() if name not in {"servers", "clients", "ca", "variables", "defaults"}}
     if rest.get("key", "ec256") not in get_args(KeyKind):
         raise FleetError(f"key: there are {', '.join(get_args(KeyKind))}, not {rest['key']!r}")
-    fleet = Fleet(servers={str(name): _server(str(name), _merged(defaults, own or {})) for name, own in servers.items()}, **rest)
+    fleet = Fleet(
+        servers={str(name): _server(str(name), _merged(defaults, own or {})) for name, own in servers.items()},
+        clients={str(name): _client(str(name), own or {}) for name, own in _mapping(given, "clients").items()},
+        ca=_ca(given.get("ca")),
+        variables=_mapping(given, "variables"),
+        **rest,
+    )
+    twice = sorted(set(fleet.servers) & set(fleet.clients))
+    if twice:
+        raise FleetError(f"{', '.join(twice)}: a machine is either a server or a client")
     for server in fleet.servers.values():
         if server.upstream is not None and server.upstream not in fleet.servers:
             raise FleetError(f"{server.name}: upstream {server.upstream} is not a server of this fleet")
@@ -187,15 +228,55 @@ def load(source: Path | Mapping[str, Any]) -> Fleet:
     return fleet
 
 
-def _server(name: str, given: Mapping[str, Any]) -> Server:
+def _mapping(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = given.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise FleetError(f"{name}: it is a mapping, not {value!r}")
+    return value
+
+
+def _ca(given: Any) -> Settings | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise FleetError(f"ca: it is a mapping, not {given!r}")
+    _refuse_unknown(given, {one.name for one in dataclasses.fields(Settings)}, "ca")
+    try:
+        return Settings(**given)
+    except ValueError as error:
+        raise FleetError(f"ca: {error}") from error
+
+
+def _client(name: str, given: Mapping[str, Any]) -> Member:
+    values = _common(Member, name, given)
+    try:
+        return Member(name=name, **values)
+    except (TypeError, ValueError) as error:
+        raise FleetError(f"{name}: {error}") from error
+
+
+def _common(kind: type[Member], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of a machine, as KIND takes it: the part that all kinds have."""
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", name):
-        raise FleetError(f"{name!r} cannot be a server's name: letters, digits and hyphens only")
-    known = {one.name for one in dataclasses.fields(Server)} - {"name", "trusts"} | {"trusts_ca"}
+        raise FleetError(f"{name!r} cannot be a machine's name: letters, digits and hyphens only")
+    known = {one.name for one in dataclasses.fields(kind)} - {"name", "trusts"} | {"trusts_ca"}
     _refuse_unknown(given, known, name)
     values = dict(given)
     try:
         if "trusts_ca" in values:
             values["trusts"] = _trusts(values.pop("trusts_ca"))
+        if "build" in values and not re.fullmatch(r"\d+\.\d+", str(values["build"])):
+            raise ValueError(f"build is BUILD.REVISION, such as 20348.4294 (in quotes), not {values['build']!r}")
+        if "faults" in values:
+            values["faults"] = ServerFaults.of(values["faults"])
+    except (TypeError, ValueError) as error:
+        raise FleetError(f"{name}: {error}") from error
+    return values
+
+
+def _server(name: str, given: Mapping[str, Any]) -> Server:
+    values = _common(Server, name, given)
+    try:
         if "ports" in values:
             http, https = (int(one) for one in values["ports"])
             values["ports"] = (http, https)
@@ -203,14 +284,10 @@ def _server(name: str, given: Mapping[str, Any]) -> Server:
                 # Set up on port 80, WSUS is in the default web site.
                 values.setdefault("site_name", "Default Web Site")
                 values.setdefault("site_id", 1)
-        if "build" in values and not re.fullmatch(r"\d+\.\d+", str(values["build"])):
-            raise ValueError(f"build is BUILD.REVISION, such as 20348.4294 (in quotes), not {values['build']!r}")
         if values.get("stage", "http") not in get_args(Stage):
             raise ValueError(f"stage: there are {', '.join(get_args(Stage))}, not {values['stage']!r}")
         if "cold_pool" in values:
             values["cold_pool"] = ColdPool(**values["cold_pool"])
-        if "faults" in values:
-            values["faults"] = ServerFaults.of(values["faults"])
         return Server(name=name, **values)
     except (TypeError, ValueError) as error:
         raise FleetError(f"{name}: {error}") from error
@@ -281,15 +358,25 @@ class Authorities:
         return cls(Authority.create("Lab Issuing CA 1", parent=lab), Authority.create("Other Issuing CA 1", parent=other))
 
 
+def domain_ca(fleet: Fleet, authorities: Authorities) -> DomainCA | None:
+    """The enterprise CA of a fleet, where it has one."""
+    if fleet.ca is None:
+        return None
+    name = str(authorities.lab.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    refused = [one.name for one in fleet.members.values() if not one.may_enroll]
+    return DomainCA(authorities.lab, f"CA01.{fleet.domain}\\{name}", fleet.ca, refused)
+
+
 def documents(fleet: Fleet, authorities: Authorities) -> dict[str, Document]:
-    """The machines' documents, by server."""
+    """The machines' documents, by name."""
     found = {}
-    for server in fleet.servers.values():
-        document = _document(fleet, server, authorities)
-        _convert(document, fleet.known_as(server), server)
-        found[server.name] = _merged(document, server.state)
-        if server.faults.changes:
-            found[server.name].setdefault("faults", {}).update(server.faults.changes)
+    for name, member in fleet.members.items():
+        document = _document(fleet, member, authorities)
+        if isinstance(member, Server):
+            _convert(document, fleet.known_as(member), member)
+        found[name] = _merged(document, member.state)
+        if member.faults.changes:
+            found[name].setdefault("faults", {}).update(member.faults.changes)
     return found
 
 
@@ -306,11 +393,9 @@ def _text(text: str) -> dict[str, Any]:
     return {"kind": "String", "data": text}
 
 
-def _document(fleet: Fleet, server: Server, authorities: Authorities) -> Document:
-    build, revision = server.build.split(".")
-    version = f"10.0.{build}.{revision}"
-    http, https = server.ports
-    return {
+def _document(fleet: Fleet, member: Member, authorities: Authorities) -> Document:
+    build, revision = member.build.split(".")
+    document: Document = {
         "computer": {
             "boot_time": format_time(datetime.now(UTC) - timedelta(days=20)),
             "domain_member": True,
@@ -319,6 +404,25 @@ def _document(fleet: Fleet, server: Server, authorities: Authorities) -> Documen
                 {"drive": "D:", "bytes": 1099509530624, "free_bytes": 412316860416},
             ],
         },
+        "registry": {
+            _COMPUTER: {"Hostname": _text(member.name.upper()), "Domain": _text(fleet.domain)},
+            _WINDOWS: {
+                "CurrentBuild": _text(build),
+                "UBR": _dword(int(revision)),
+                "ProductName": _text(f"Windows Server {_PRODUCTS.get(build, '2022')} Standard"),
+            },
+        },
+        "certificates": _stores(fleet, member, authorities),
+        "services": {},
+    }
+    return _merged(document, _role(fleet, member)) if isinstance(member, Server) else document
+
+
+def _role(fleet: Fleet, server: Server) -> Document:
+    """What the WSUS role adds to a machine."""
+    http, https = server.ports
+    version = f"10.0.{server.build}"
+    return {
         "registry": {
             _SETUP: {
                 "UsingSSL": _dword(0),
@@ -330,12 +434,6 @@ def _document(fleet: Fleet, server: Server, authorities: Authorities) -> Documen
                 "SqlServerName": _text("MICROSOFT##WID"),
             },
             _SETUP + r"\Installed Role Services": {"UpdateServices-Services": _dword(2), "UpdateServices-WidDatabase": _dword(2)},
-            _COMPUTER: {"Hostname": _text(server.name.upper()), "Domain": _text(fleet.domain)},
-            _WINDOWS: {
-                "CurrentBuild": _text(build),
-                "UBR": _dword(int(revision)),
-                "ProductName": _text(f"Windows Server {_PRODUCTS.get(build, '2022')} Standard"),
-            },
             **({r"HKLM:\SOFTWARE\Microsoft\SMS": {}} if server.configuration_manager else {}),
         },
         "iis": {
@@ -358,14 +456,23 @@ def _document(fleet: Fleet, server: Server, authorities: Authorities) -> Documen
             "application_pools": {"WsusPool": {}, "DefaultAppPool": {}},
             "locations": {},
         },
-        "certificates": _stores(fleet, server, authorities),
         "services": {"WsusService": "Running", "W3SVC": "Running", "WAS": "Running"},
         "wsus": _wsus(fleet, server, version),
     }
 
 
-def _stores(fleet: Fleet, server: Server, authorities: Authorities) -> dict[str, Any]:
-    trusted = [getattr(authorities, name) for name in server.trusts]
+def _stores(fleet: Fleet, member: Member, authorities: Authorities) -> dict[str, Any]:
+    trusted = [getattr(authorities, name) for name in member.trusts]
+    issuing = (authorities.lab, authorities.other) if member.intermediates else ()
+    return {
+        "My": _personal(fleet, member, authorities) if isinstance(member, Server) else {},
+        "Root": {thumbprint(one.chain[-1]): _public(one.chain[-1]) for one in trusted},
+        "CA": {thumbprint(one.certificate): _public(one.certificate) for one in issuing},
+        "Request": {},
+    }
+
+
+def _personal(fleet: Fleet, server: Server, authorities: Authorities) -> dict[str, Any]:
     personal = {}
     for wish in _wishes(fleet, server):
         issued = _issue(fleet, server, wish, getattr(authorities, wish.authority))
@@ -377,13 +484,7 @@ def _stores(fleet: Fleet, server: Server, authorities: Authorities) -> dict[str,
         if wish.private_key == "ok":
             entry["key"] = issued.key_pem
         personal[issued.thumbprint] = entry
-    return {
-        "My": personal,
-        "Root": {thumbprint(one.chain[-1]): _public(one.chain[-1]) for one in trusted},
-        # Every machine has the issuing CAs' own certificates, which trusts nothing by itself: it is what Windows sends along.
-        "CA": {thumbprint(one.certificate): _public(one.certificate) for one in (authorities.lab, authorities.other)},
-        "Request": {},
-    }
+    return personal
 
 
 def _public(certificate: Any) -> dict[str, Any]:

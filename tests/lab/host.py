@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, securepatch.wsus contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One server of the lab: its machine behind its WinRM listener and its site, and its going away and coming back."""
+"""One server or client of the lab: its machine behind its WinRM listener and its site, and its going away and coming back."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import re
@@ -18,11 +19,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from . import modules
+from .disk import DiskError
 from .faults import Drop, Faults
-from .fleet import Server
+from .fleet import Member, Server
 from .http import Listener
 from .machine import Machine, format_time, parse_time
-from .payload import Asked, NotAModule, raw_command, unpack
+from .payload import Asked, FileCommand, MakeFolder, NotAModule, PutFile, file_command, raw_command, unpack
 from .site import Site, Snapshot, snapshot
 from .winrm import Command, Dropped, Endpoint, Output
 
@@ -76,12 +78,12 @@ class Around(Protocol):
 
 
 class Host:
-    """A server. Its methods belong to the event loop, unless they say otherwise."""
+    """A server or a client. Its methods belong to the event loop, unless they say otherwise."""
 
     def __init__(
         self,
         lab: Around,
-        server: Server,
+        server: Member,
         machine: Machine,
         address: str,
         *,
@@ -103,7 +105,7 @@ class Host:
         self._loop = loop
         self._endpoint = Endpoint(self)
         self._winrm = Listener(address, winrm_port, self._endpoint, context)
-        self._site = Site(address, server.cold_pool)
+        self._site = Site(address, server.cold_pool if isinstance(server, Server) else None)
         self._up = False
         self._trips: dict[str, Trip] = {}
         self._restart_after: Command | None = None
@@ -138,7 +140,7 @@ class Host:
         if not self._up:
             return
         try:
-            await self._site.follow(now)
+            await self._site.follow(now, self._lab.faults.of(self.server.name).stale_site)
         except OSError as error:
             _log.warning("%s: a port of the site cannot be served: %s", self.server.name, error)
 
@@ -180,12 +182,11 @@ class Host:
         return (user, password) == self._credentials and not self._lab.faults.of(self.server.name).login_refused
 
     def start(self, command: Command) -> asyncio.Future[Output]:
-        if not command.stdin:
+        asked = self._asked(command)
+        if asked is None:
             return self._loop.run_in_executor(self._workers, self._raw, command)
-        try:
-            asked = unpack(bytes(command.stdin))
-        except NotAModule as error:
-            asked = Asked(f"(unknown: {error})")
+        if not isinstance(asked, Asked):
+            return self._loop.run_in_executor(self._workers, self._file, asked)
         name = modules.full_name(asked.module) or asked.module
         trip = self._lab.new_trip(self.server.name, name)
         trip.changes = [one.get("kind", "?") for one in asked.arguments.get("changes") or [] if isinstance(one, dict)]
@@ -216,6 +217,16 @@ class Host:
         trip.seconds = round((datetime.now(UTC) - datetime.fromisoformat(trip.started)).total_seconds(), 4)
         self._lab.trip_ended(trip)
 
+    @staticmethod
+    def _asked(command: Command) -> Asked | FileCommand | None:
+        """What a command asks for: a module or a file; None: a raw command of win_reboot, or of nobody."""
+        data = bytes(command.stdin)
+        try:
+            of_files = file_command(raw_command(command.line), data)
+            return of_files if of_files is not None or not data else unpack(data)
+        except NotAModule as error:
+            return Asked(f"(unknown: {error})")
+
     def _run(self, asked: Asked, trip: Trip, drop: Drop | None) -> Output:
         """Run a module. On a worker's thread."""
 
@@ -240,6 +251,26 @@ class Host:
         trip.message = result.get("msg")
         return Output(json.dumps(result).encode(), code=int(failed))
 
+    def _file(self, asked: FileCommand) -> Output:
+        """Do what Ansible asks of the machine's files. On a worker's thread."""
+        disk = self.machine.disk
+        try:
+            with self.machine.lock:
+                if isinstance(asked, MakeFolder):
+                    self._lab.raw_command(self.server.name, "make folder")
+                    return Output(disk.make_folder(f"{disk.expand(asked.folder)}\\{asked.name}").encode() + b"\r\n")
+                if isinstance(asked, PutFile):
+                    self._lab.raw_command(self.server.name, "put file")
+                    disk.write(asked.path, asked.data)
+                    digest = hashlib.sha1(asked.data, usedforsecurity=False).hexdigest()
+                    return Output(json.dumps({"sha1": digest}).encode() + b"\r\n")
+                self._lab.raw_command(self.server.name, "remove folder" if disk.is_folder(asked.path) else "remove file")
+                if not disk.remove(asked.path):
+                    raise DiskError(f"Cannot find path '{asked.path}' because it does not exist.")
+                return Output()
+        except DiskError as error:
+            return Output(stderr=str(error).encode(), code=1)
+
     def _raw(self, command: Command) -> Output:
         """Run a raw command of win_reboot. On a worker's thread."""
         script = raw_command(command.line)
@@ -248,7 +279,7 @@ class Host:
                 self._lab.raw_command(self.server.name, name)
                 return run(script, command)
         self._lab.raw_command(self.server.name, "refused")
-        message = f"The lab runs no commands but those of ansible.windows.win_reboot, and not: {script.strip()[:200]}"
+        message = f"The lab runs no commands but Ansible's own for files and ansible.windows.win_reboot's, and not: {script.strip()[:200]}"
         return Output(stderr=message.encode(), code=1)
 
     def _raw_commands(self) -> list[tuple[str, str, Callable[[str, Command], Output]]]:

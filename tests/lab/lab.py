@@ -28,9 +28,10 @@ from typing import Any, TypeVar
 
 import yaml
 
+from .domain_ca import DomainCA
 from .faults import Drop, ServerFaults, When
 from .faults import Faults as _Faults
-from .fleet import Authorities, Fleet, Server, documents, load
+from .fleet import Authorities, Fleet, Member, Server, documents, domain_ca, load
 from .host import Host, Trip, now_text
 from .machine import Machine
 from .network import LabNetwork
@@ -49,7 +50,8 @@ class LabError(Exception):
 
 @dataclass(frozen=True)
 class RawCommand:
-    """A raw command of win_reboot that a server got: `boot time`, `restart`, `abort`, `test`, or `refused` for any other."""
+    """A raw command that a machine got: of win_reboot `boot time`, `restart`, `abort`, `test`; of Ansible, where it copies a file, `make folder`,
+    `put file`, `remove folder`, `remove file`; or `refused` for any other."""
 
     server: str
     command: str
@@ -65,18 +67,22 @@ class Lab:
     :raises FleetError: for a fleet that cannot be
     :raises LabError: on entering, for an address or port that cannot be had
 
-    `inventory` (a file), `ca_file` (of the lab's CA), `other_ca_file` (of the one that nobody trusts), `trips`, `raw_commands`.
+    `inventory` (a file), `ca_file` (the root of the lab's CA), `ca_chain_file` (its issuing CA and its root), `other_ca_file` (of the one that
+    nobody trusts), `authorities` (to issue by hand), `trips`, `raw_commands`.
     """
 
     def __init__(self, fleet: Path | Mapping[str, Any], *, folder: Path, network: str = "127.0.1.0/24", log: Path | None = None) -> None:
         self.fleet: Fleet = load(fleet)
         self.folder = folder
         self.inventory = folder / "inventory.yml"
+        self.authorities = Authorities.create()
         self.ca_file = folder / "ca.pem"
+        self.ca_chain_file = folder / "ca-chain.pem"
         self.other_ca_file = folder / "other-ca.pem"
         self.trips: list[Trip] = []
         self.raw_commands: list[RawCommand] = []
         self.faults = _Faults()
+        self._ca = domain_ca(self.fleet, self.authorities)
         self._network = network
         self._log_file = log
         self._lock = threading.Lock()
@@ -98,24 +104,23 @@ class Lab:
         """Bring the fleet up. Everything listens when this returns."""
         addresses = self._addresses()
         _raise_file_limit(8 * len(addresses) + 256)
-        authorities = Authorities.create()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab", daemon=True)
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="lab")
         self._thread.start()
-        names = LabNetwork(self, self.fleet.synchronization_seconds)
+        names = LabNetwork(self, self.fleet.synchronization_seconds, self._ca)
         try:
-            for name, document in documents(self.fleet, authorities).items():
-                machine = Machine(document, name=name, network=names, wait=self._wait)
-                server = self.fleet.servers[name]
-                names.join(machine, addresses[name], self._names(server))
+            for name, document in documents(self.fleet, self.authorities).items():
+                machine = Machine(document, name=name, user=_USER, network=names, wait=self._wait)
+                member = self.fleet.members[name]
+                names.join(machine, addresses[name], self._names(member))
                 host = Host(
                     self,
-                    server,
+                    member,
                     machine,
                     addresses[name],
                     winrm_port=self.fleet.winrm_port,
-                    context=self._winrm_certificate(authorities, server, addresses[name]).context(),
+                    context=self._winrm_certificate(member, addresses[name]).context(),
                     credentials=(_USER, self._password),
                     restart_seconds=self.fleet.restart_seconds,
                     workers=self._workers,
@@ -123,15 +128,16 @@ class Lab:
                 )
                 self._hosts[name] = host
                 self._following[id(machine)] = (host, threading.Lock())
-                self.faults.arm(name, server.faults)
+                self.faults.arm(name, member.faults)
             self._on_loop(self._power_on())
         except BaseException:
             self.stop()
             raise
         # Only now: a lab that could not come up leaves the files of the one that is in its place alone.
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_pem(self.ca_file, [authorities.lab.chain[-1]])
-        write_pem(self.other_ca_file, [authorities.other.chain[-1]])
+        write_pem(self.ca_file, [self.authorities.lab.chain[-1]])
+        write_pem(self.ca_chain_file, self.authorities.lab.chain)
+        write_pem(self.other_ca_file, [self.authorities.other.chain[-1]])
         self._write_inventory()
 
     def stop(self) -> None:
@@ -150,16 +156,17 @@ class Lab:
             raise LabError(f"{self._network} is no IPv4 network: {error}") from error
         if not network.is_loopback:
             raise LabError(f"The lab's servers have loopback addresses, such as 127.0.1.0/24, and not {network}.")
-        if network.num_addresses - 2 < len(self.fleet.servers):
-            raise LabError(f"{network} is too small for {len(self.fleet.servers)} servers.")
-        return {name: str(address) for name, address in zip(self.fleet.servers, network.hosts(), strict=False)}
+        members = self.fleet.members
+        if network.num_addresses - 2 < len(members):
+            raise LabError(f"{network} is too small for {len(members)} machines.")
+        return {name: str(address) for name, address in zip(members, network.hosts(), strict=False)}
 
-    def _names(self, server: Server) -> list[str]:
-        full = [self.fleet.host_name(server), self.fleet.known_as(server)]
-        return [server.name, *full, *(name.partition(".")[0] for name in full)]
+    def _names(self, member: Member) -> list[str]:
+        full = [self.fleet.host_name(member), *([self.fleet.known_as(member)] if isinstance(member, Server) else [])]
+        return [member.name, *full, *(name.partition(".")[0] for name in full)]
 
-    def _winrm_certificate(self, authorities: Authorities, server: Server, address: str) -> Served:
-        issued = authorities.lab.issue(self.fleet.host_name(server), ip_addresses=[address])
+    def _winrm_certificate(self, member: Member, address: str) -> Served:
+        issued = self.authorities.lab.issue(self.fleet.host_name(member), ip_addresses=[address])
         return Served((issued.der_base64, *(base64_of(one) for one in issued.intermediates)), issued.key_pem)
 
     async def _power_on(self) -> None:
@@ -173,7 +180,9 @@ class Lab:
                 raise LabError(self._port_message(host, error)) from error
 
     def _port_message(self, host: Host, error: OSError) -> str:
-        ports = f"{self.fleet.winrm_port} (WinRM) and {', '.join(str(port) for port in host.server.ports)} (site)"
+        ports = f"{self.fleet.winrm_port} (WinRM)"
+        if isinstance(host.server, Server):
+            ports += f" and {', '.join(str(port) for port in host.server.ports)} (site)"
         where = f"{host.server.name} cannot listen at {host.address} on its ports {ports}: {error.strerror or error}."
         if error.errno == errno.EACCES or "permission" in str(error).lower():
             return f"{where} Ports below 1024 are for root, or for everyone after: sysctl net.ipv4.ip_unprivileged_port_start=80"
@@ -194,6 +203,7 @@ class Lab:
 
     def _write_inventory(self) -> None:
         hosts = {name: self._host_variables(host) for name, host in self._hosts.items() if host.server.in_inventory}
+        files = {"{ca_file}": str(self.ca_file.resolve()), "{ca_chain_file}": str(self.ca_chain_file.resolve())}
         variables = {
             "ansible_connection": "winrm",
             "ansible_port": self.fleet.winrm_port,
@@ -204,10 +214,17 @@ class Lab:
             "https_server_ca_file": str(self.ca_file.resolve()),
         }
         self.inventory.touch(mode=0o600)
-        content = {"wsus_servers": {"hosts": hosts, "vars": variables}}
+        groups = {"wsus_servers": self.fleet.servers, "wsus_clients": self.fleet.clients}
+        content = {
+            group: {"hosts": {name: hosts[name] for name in members if name in hosts}, "vars": {**variables, **_filled(self.fleet.variables, files)}}
+            for group, members in groups.items()
+            if members
+        }
         self.inventory.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
     def _host_variables(self, host: Host) -> dict[str, Any]:
+        if not isinstance(host.server, Server):
+            return {"ansible_host": host.address}
         variables = {"ansible_host": host.address, "https_server_check_address": host.address}
         if host.server.upstream is not None:
             upstream = self.fleet.servers[host.server.upstream]
@@ -221,21 +238,37 @@ class Lab:
 
     # --- for tests -------------------------------------------------------------------------------------------------------
 
+    @property
+    def ca(self) -> DomainCA:
+        """The enterprise CA of the fleet's domain.
+
+        :raises LabError: where it has none
+        """
+        if self._ca is None:
+            raise LabError("The fleet has no `ca`.")
+        return self._ca
+
     def machine(self, name: str) -> Machine:
-        """A server's machine. Hold its lock while reading its document; to change it, use `edit`."""
+        """A machine of the fleet. Hold its lock while reading its document; to change it, use `edit`."""
         return self._hosts[name].machine
 
     def address(self, name: str) -> str:
-        """A server's address."""
+        """A machine's address."""
         return self._hosts[name].address
 
     @contextmanager
     def edit(self, name: str) -> Iterator[dict[str, Any]]:
-        """A server's document, to be changed by hand; its listeners follow at the end."""
+        """A machine's document, to be changed by hand; its listeners follow at the end."""
         machine = self.machine(name)
         with machine.lock:
             yield machine.document
         self.changed(machine)
+
+    def files(self, name: str) -> dict[str, bytes]:
+        """The files that a controller put on a machine and that are still there, by path."""
+        machine = self.machine(name)
+        with machine.lock:
+            return machine.disk.files()
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many trips there were, by server and module."""
@@ -277,6 +310,8 @@ class Lab:
         with host.machine.lock:
             for entry in armed.changes or {}:
                 host.machine.document.get("faults", {}).pop(entry, None)
+        if armed.stale_site:
+            self.changed(host.machine)
         if host.away:
             if armed.no_return:
                 host.boot()
@@ -317,6 +352,18 @@ class Lab:
         if self._log_file is not None:
             with self._lock, self._log_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
+
+
+def _filled(value: Any, files: Mapping[str, str]) -> Any:
+    """VALUE with the names of FILES in its texts replaced by their paths."""
+    if isinstance(value, Mapping):
+        return {name: _filled(one, files) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, files) for one in value]
+    if isinstance(value, str):
+        for name, path in files.items():
+            value = value.replace(name, path)
+    return value
 
 
 def _raise_file_limit(wanted: int) -> None:

@@ -7,14 +7,50 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
+
+from .disk import Disk
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an enterprise CA makes of a request, as ICertRequest tells it.
+
+    :param disposition: 3 issued, 5 taken under submission, 2 denied, 1 an error
+    :param status: why it was refused, an HRESULT
+    :param issued: the certificate, base64
+    """
+
+    disposition: int
+    message: str
+    status: int = 0
+    issued: str = ""
+
+
+class CertificationAuthority(Protocol):
+    """An enterprise CA, as a machine that asks meets it. May be called with the machine's lock held."""
+
+    @property
+    def config(self) -> str:
+        """What it is called: HOST\\NAME."""
+
+    @property
+    def online(self) -> bool:
+        """Whether it answers."""
+
+    def submit(self, machine: Machine, request: str, template: str) -> tuple[int, Decision]:
+        """Take a request (PEM) from MACHINE, for TEMPLATE. Returns its number and what became of it."""
+
+    def retrieve(self, machine: Machine, number: int) -> Decision:
+        """What became of a request."""
 
 
 class Network(Protocol):
     """What a machine meets outside itself. A machine without one is its document and nothing else.
 
-    The engine calls all of this without holding the machine's lock.
+    The engine calls all of this without holding the machine's lock, but for `certification_authority`.
     """
 
     def look(self, machine: Machine, host_name: str, port: int, tls: bool) -> dict[str, Any]:
@@ -26,20 +62,30 @@ class Network(Protocol):
         Sets `wsus.synchronization_status`, and at the end `wsus.last_synchronization`, itself.
         """
 
+    def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
+        """The enterprise CA of MACHINE's domain, or None; one of the document's own (`ca`) comes before it."""
+
     def changed(self, machine: Machine) -> None:
         """The document may be another: called after every commit and primitive, a failed one as well (it may have done a part)."""
 
 
 class Machine:
-    """A machine: its document, and a lock to hold while reading or changing it.
+    """A machine: its document and its disk, and a lock to hold while reading or changing them.
 
-    WAIT is how the machine spends time (seconds) where Windows makes a caller wait.
+    USER is who the controller connects as. WAIT is how the machine spends time (seconds) where Windows makes a caller wait.
     """
 
     def __init__(
-        self, document: dict[str, Any], *, name: str = "", network: Network | None = None, wait: Callable[[float], None] = time.sleep
+        self,
+        document: dict[str, Any],
+        *,
+        name: str = "",
+        user: str = "Administrator",
+        network: Network | None = None,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.document = document
+        self.disk = Disk(user)
         self.lock = threading.RLock()
         self.network = network
         self.name = name

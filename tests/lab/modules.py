@@ -8,39 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .engine import (
-    WindowsError,
-    apply_changes,
-    read_group_policies,
-    read_state,
-    read_traffic,
-    read_trust,
-    read_update_client,
-    test_endpoint,
-)
+from .arguments import BadArguments, Option, RequiredIf, checked, secrets_of, without
+from .call import BeforeChange, Call, Result
+from .certificate_store import win_certificate_store
+from .engine import WindowsError, read_group_policies, read_state, read_traffic, read_trust, read_update_client, test_endpoint
 from .machine import Machine
 from .payload import Asked
 
-Result = dict[str, Any]
-BeforeChange = Callable[[int, dict[str, Any]], None]
-Body = Callable[[Machine, dict[str, Any], bool, BeforeChange | None], Result]
-
-
-class BadArguments(Exception):
-    """Arguments that a module does not take, in the words of Ansible.Basic."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of a module's interface. `elements` and `options` are a list's."""
-
-    type: str
-    required: bool = False
-    default: Any = None
-    elements: str | None = None
-    options: dict[str, Option] | None = None
-
-
+#: Whom `become` has to name for the computer's own account.
+_SYSTEM = {"system", "nt authority\\system"}
+Body = Callable[[Call], Result]
 _ENDPOINTS = Option(
     "list",
     default=[],
@@ -50,20 +27,33 @@ _ENDPOINTS = Option(
 _THUMBPRINTS = Option("list", default=[], elements="str")
 
 
-def _win_ping(_rest: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
-    if parameters["data"] == "crash":
+def _win_ping(call: Call) -> Result:
+    if call.parameters["data"] == "crash":
         return {"failed": True, "msg": "Unhandled exception while executing module: boom", "changed": False}
-    return {"changed": False, "ping": parameters["data"]}
+    return {"changed": False, "ping": call.parameters["data"]}
 
 
-def _seen(machine: Machine, parameters: dict[str, Any]) -> Result:
-    state = read_state(machine)
-    endpoints = [*parameters["endpoints"], *_own_endpoints(state, parameters.get("own_name"))]
+def _seen(call: Call) -> Result:
+    state = read_state(call.machine)
+    endpoints = [*call.parameters["endpoints"], *_own_endpoints(state, call.parameters.get("own_name"))]
+    if call.parameters.get("look_at_upstream"):
+        endpoints += _upstream_endpoints(state)
     return {
         "state": state,
-        "trust": read_trust(machine, parameters["thumbprints"]),
-        "endpoints": [test_endpoint(machine, one["host_name"], one["port"], one["tls"]) for one in endpoints],
+        "trust": read_trust(call.machine, call.parameters["thumbprints"]),
+        "endpoints": [test_endpoint(call.machine, one["host_name"], one["port"], one["tls"]) for one in endpoints],
     }
+
+
+def _upstream_endpoints(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """As Get-UpstreamEndpoint: over TLS, and over plain HTTP; WSUS pairs port 80 with 443, and any other with the next one."""
+    if state["api"] is None or state["api"]["synchronization"]["microsoft_update"]:
+        return []
+    upstream = state["api"]["synchronization"]
+    port = upstream["upstream_port"]
+    http = (80 if port == 443 else port - 1) if upstream["upstream_ssl"] else port
+    https = 443 if http == 80 else http + 1
+    return [{"host_name": upstream["upstream_name"], "port": one, "tls": tls} for one, tls in ((https, True), (http, False))]
 
 
 def _own_endpoints(state: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
@@ -77,30 +67,39 @@ def _failure(done: dict[str, Any]) -> Result:
     return {"failure": done["failed"], "failed": True, "msg": done["failed"]["message"]} if done["failed"] else {}
 
 
-def _wsus_state(machine: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
-    return {"changed": False, **_seen(machine, parameters)}
+def _wsus_state(call: Call) -> Result:
+    return {"changed": False, **_seen(call)}
 
 
-def _wsus_change(machine: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
-    done = apply_changes(machine, parameters["changes"], before_change)
+def _wsus_change(call: Call) -> Result:
+    done = call.apply(call.parameters["changes"])
     result: Result = {"changed": done["applied"] > 0, "applied": done["applied"], "output": done["output"]}
     try:
-        result |= _seen(machine, parameters)
+        result |= _seen(call)
     except WindowsError as error:
         result |= {"state": None, "unreadable": error.state()}
     return result | _failure(done)
 
 
-def _wsus_traffic(machine: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
-    return {"changed": False, "traffic": read_traffic(machine, parameters["days"], parameters["absent_days"])}
+def _wsus_traffic(call: Call) -> Result:
+    return {"changed": False, "traffic": read_traffic(call.machine, call.parameters["days"], call.parameters["absent_days"])}
 
 
-def _wsus_client(machine: Machine, parameters: dict[str, Any], check_mode: bool, before_change: BeforeChange | None) -> Result:
-    done = apply_changes(machine, [] if check_mode else parameters["changes"], before_change)
+def _wsus_client(call: Call) -> Result:
+    done = call.apply([] if call.check_mode else call.parameters["changes"])
     result: Result = {"changed": done["applied"] > 0, "applied": done["applied"], "output": done["output"]}
-    result["update_client"] = read_update_client(machine) if parameters["update_client"] else None
-    result["group_policies"] = read_group_policies(machine, parameters["group_policies"])
+    result["update_client"] = read_update_client(call.machine) if call.parameters["update_client"] else None
+    result["group_policies"] = read_group_policies(call.machine, call.parameters["group_policies"])
     return result | _failure(done)
+
+
+def _win_file(call: Call) -> Result:
+    if (call.parameters["state"] or "").casefold() != "absent":
+        return {"changed": False, "failed": True, "msg": "The lab serves ansible.windows.win_file with state=absent only."}
+    with call.machine.lock:
+        disk, path = call.machine.disk, call.parameters["path"]
+        there = disk.is_folder(path) or disk.read(path) is not None
+        return {"changed": there if call.check_mode else disk.remove(path)}
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,41 @@ class Module:
     body: Body
     options: dict[str, Option]
     check_mode: bool = True
+    required_if: tuple[RequiredIf, ...] = ()
 
 
 MODULES = {
     "ansible.windows.win_ping": Module(_win_ping, {"data": Option("str", default="pong")}),
-    "securepatch.wsus.wsus_state": Module(_wsus_state, {"thumbprints": _THUMBPRINTS, "endpoints": _ENDPOINTS, "own_name": Option("str")}),
+    "ansible.windows.win_certificate_store": Module(
+        win_certificate_store,
+        {
+            "state": Option("str", default="present", choices=("absent", "exported", "present")),
+            "path": Option("path"),
+            "thumbprint": Option("str"),
+            "store_name": Option("str", default="My"),
+            "store_location": Option("str", default="LocalMachine"),
+            "store_type": Option("str", default="system", choices=("service", "system")),
+            "password": Option("str", no_log=True),
+            "key_exportable": Option("bool", default=True),
+            "key_storage": Option("str", default="default", choices=("default", "machine", "user")),
+            "file_type": Option("str", default="der", choices=("der", "pem", "pkcs12")),
+        },
+        required_if=(
+            RequiredIf("state", "absent", ("path", "thumbprint"), any_of=True),
+            RequiredIf("state", "exported", ("path", "thumbprint")),
+            RequiredIf("state", "present", ("path",)),
+        ),
+    ),
+    "ansible.windows.win_file": Module(_win_file, {"path": Option("path", required=True), "state": Option("str")}),
+    "securepatch.wsus.wsus_state": Module(
+        _wsus_state,
+        {
+            "thumbprints": _THUMBPRINTS,
+            "endpoints": _ENDPOINTS,
+            "own_name": Option("str"),
+            "look_at_upstream": Option("bool", default=False),
+        },
+    ),
     "securepatch.wsus.wsus_change": Module(
         _wsus_change,
         {"changes": Option("list", required=True, elements="dict"), "thumbprints": _THUMBPRINTS, "endpoints": _ENDPOINTS},
@@ -157,82 +186,20 @@ def run(machine: Machine, asked: Asked, before_change: BeforeChange | None = Non
         return {"failed": True, "changed": False, "msg": f"The lab does not serve the module {asked.module}. Its machines have: {served}."}
     module = MODULES[name]
     short = name.rpartition(".")[2]
+    secrets = secrets_of(module.options, asked.arguments)
     try:
-        parameters = _parameters(module.options, asked.arguments, short)
+        parameters = checked(module.options, module.required_if, asked.arguments, short, machine.disk.expand)
     except BadArguments as error:
-        return {"failed": True, "changed": False, "msg": str(error), "invocation": {"module_args": asked.arguments}}
-    invocation = {"module_args": parameters}
+        invocation = {"module_args": without(asked.arguments, secrets)}
+        return {"failed": True, "changed": False, "msg": without(str(error), secrets), "invocation": invocation}
+    invocation = {"module_args": without(parameters, secrets)}
     if asked.check_mode and not module.check_mode:
         return {"changed": False, "skipped": True, "msg": f"remote module ({short}) does not support check mode", "invocation": invocation}
     try:
-        result = module.body(machine, parameters, asked.check_mode, before_change)
+        has_credentials = (asked.become_user or "").casefold() in _SYSTEM
+        result = module.body(Call(machine, parameters, asked.check_mode, has_credentials, before_change))
     except WindowsError as error:
         result = {"changed": False, "failed": True, "msg": f"Unhandled exception while executing module: {error.message}"}
+    if "msg" in result:
+        result["msg"] = without(result["msg"], secrets)
     return result | {"invocation": invocation}
-
-
-# --- as Ansible.Basic checks arguments -------------------------------------------------------------------------------
-
-
-def _parameters(options: dict[str, Option], given: dict[str, Any], module: str, within: str | None = None) -> dict[str, Any]:
-    names = {name.lower(): name for name in options}
-    unknown = [name for name in given if name.lower() not in names]
-    place = "" if within is None else f" found in {within}"
-    if unknown:
-        supported = ", ".join(sorted(options))
-        wrong = f"Unsupported parameters for ({module}) module: {', '.join(sorted(unknown))}{place}."
-        raise BadArguments(f"{wrong} Supported parameters include: {supported}")
-    values = {names[name.lower()]: value for name, value in given.items() if value is not None}
-    missing = sorted(name for name, option in options.items() if option.required and name not in values)
-    if missing:
-        raise BadArguments(f"missing required arguments: {', '.join(missing)}{place}")
-    return {
-        name: _converted(option, name, values[name], module) if name in values else _default(option) for name, option in options.items()
-    }
-
-
-def _default(option: Option) -> Any:
-    return list(option.default) if isinstance(option.default, list) else option.default
-
-
-def _converted(option: Option, name: str, value: Any, module: str) -> Any:
-    if option.type != "list":
-        return _scalar(option.type, name, value)
-    items = value if isinstance(value, list) else [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
-    elements = [_scalar(option.elements or "raw", name, one) for one in items]
-    if option.options is None:
-        return elements
-    return [_parameters(option.options, one, module, name) for one in elements]
-
-
-def _scalar(kind: str, name: str, value: Any) -> Any:
-    try:
-        return _SCALARS[kind](value)
-    except (ValueError, TypeError) as error:
-        raise BadArguments(
-            f"argument for {name} is of type {type(value).__name__} and we were unable to convert to {kind}: {error}"
-        ) from error
-
-
-def _bool(value: Any) -> bool:
-    folded = str(value).lower()
-    if folded in {"true", "yes", "on", "y", "t", "1"}:
-        return True
-    if folded in {"false", "no", "off", "n", "f", "0"}:
-        return False
-    raise ValueError(f"{value!r} is no boolean")
-
-
-def _int(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError("a boolean is no number")
-    return int(value)
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("it is no dictionary")
-    return value
-
-
-_SCALARS: dict[str, Callable[[Any], Any]] = {"str": str, "int": _int, "bool": _bool, "dict": _dict, "raw": lambda value: value}

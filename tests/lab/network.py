@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from .engine import WindowsError, certificates, registry, unreachable
-from .machine import Machine, format_time
+from .machine import CertificationAuthority, Machine, format_time
 from .tls import base64_of, build_chain, certificate_of, client_context, name_fits, sent_certificates
 
 _COMPUTER = r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
@@ -61,9 +61,10 @@ def _of_handshake(error: OSError) -> WindowsError:
 class LabNetwork:
     """The `Network` of every machine in a lab."""
 
-    def __init__(self, lab: Listening, synchronization_seconds: float) -> None:
+    def __init__(self, lab: Listening, synchronization_seconds: float, authority: CertificationAuthority | None = None) -> None:
         self._lab = lab
         self._seconds = synchronization_seconds
+        self._authority = authority
         self._addresses: dict[str, str] = {}
         self._machines: dict[str, Machine] = {}
         self._lock = threading.Lock()
@@ -85,6 +86,9 @@ class LabNetwork:
             return self._addresses.get(name)
 
     # --- Network ---------------------------------------------------------------------------------------------------------
+
+    def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
+        return self._authority
 
     def changed(self, machine: Machine) -> None:
         self._lab.changed(machine)

@@ -37,7 +37,7 @@ def _serve(given: argparse.Namespace, folder: Path) -> int:
         signal.signal(number, lambda *_rest: interrupted.set())
     try:
         with Lab(given.fleet, folder=folder, network=given.network, log=given.log) as lab:
-            print(f"{len(lab.fleet.servers)} servers are up. Inventory: {lab.inventory.resolve()}")
+            print(f"{len(lab.fleet.members)} machines are up. Inventory: {lab.inventory.resolve()}")
             print("To try it, from another terminal, in the clone:")
             command = f"ansible-playbook -i {lab.inventory.resolve()} securepatch.wsus.rollout --check"
             print(f"  ANSIBLE_COLLECTIONS_PATH=.cache/collections .venv/bin/{command}", flush=True)

@@ -58,6 +58,10 @@ class Port:
     by_name: tuple[tuple[str, Served], ...] = ()
     versions: tuple[ssl.TLSVersion, ssl.TLSVersion] = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
+    @property
+    def has_certificate(self) -> bool:
+        return bool(self.default or self.by_name)
+
 
 @dataclass(frozen=True)
 class Application:
@@ -74,6 +78,7 @@ class Snapshot:
     :param bindings: port and host name of the WSUS site's own bindings
     :param applications: by first segment of the path, lower case
     :param generation: another one after each start of the pool
+    :param start: another one after each start of the site
     """
 
     ports: tuple[Port, ...] = ()
@@ -82,6 +87,7 @@ class Snapshot:
     service_runs: bool = True
     has_content: bool = True
     generation: tuple[Any, ...] = ()
+    start: tuple[Any, ...] = ()
 
 
 def snapshot(machine: Machine) -> Snapshot:
@@ -98,7 +104,8 @@ def snapshot(machine: Machine) -> Snapshot:
             applications=tuple(_applications(machine, configuration, wsus)) if wsus else (),
             service_runs=iis.service_running(machine, "WsusService"),
             has_content=not (machine.document.get("wsus") or {}).get("content_on_microsoft_update", False),
-            generation=_generation(machine),
+            generation=_starts(machine, "recycle ", "restart ", "start site"),
+            start=_starts(machine, "start site", "restart W3SVC"),
         )
 
 
@@ -106,8 +113,9 @@ def _place(binding: dict[str, Any]) -> tuple[int, str]:
     return binding["port"], binding["host_name"].lower()
 
 
-def _generation(machine: Machine) -> tuple[Any, ...]:
-    starts = [entry for entry in machine.document.get("journal", []) if entry.startswith(("recycle ", "restart ", "start site"))]
+def _starts(machine: Machine, *entries: str) -> tuple[Any, ...]:
+    """When the machine was started, and how often something of it has been since: by the journal's ENTRIES, or how they begin."""
+    starts = [entry for entry in machine.document.get("journal", []) if entry.startswith(entries)]
     return machine.document["computer"]["boot_time"], len(starts)
 
 
@@ -186,16 +194,19 @@ class Site:
         self._following = asyncio.Lock()
         self._requests = 0
 
-    async def follow(self, now: Snapshot) -> None:
+    async def follow(self, now: Snapshot, stale: bool = False) -> None:
         """Serve NOW from now on. Ports that stay as they are keep their connections.
 
+        :param stale: a certificate that was served goes on being served until the site is started anew
         :raises OSError: when a port cannot be had; the others are served
         """
         async with self._following:
             if now.generation != self._snapshot.generation:
                 self._requests = 0
-            self._snapshot = now
             wanted = {port.number: port for port in now.ports}
+            if stale and now.start == self._snapshot.start:
+                wanted |= {number: port for number, (port, _rest) in self._listeners.items() if number in wanted and port.has_certificate}
+            self._snapshot = now
             for number, (port, listener) in list(self._listeners.items()):
                 if wanted.get(number) != port:
                     await listener.close()
@@ -220,7 +231,7 @@ class Site:
     def _listener(self, port: Port) -> Listener:
         if port.protocol == "http":
             return Listener(self._address, port.number, self.answer)
-        if port.default or port.by_name:
+        if port.has_certificate:
             with contextlib.suppress(ssl.SSLError):
                 return Listener(self._address, port.number, self.answer, choosing_context(port.default, dict(port.by_name), port.versions))
         return Listener(self._address, port.number, self.answer, mute=True)

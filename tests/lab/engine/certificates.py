@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The computer's certificate stores: `certificates` of the document has stores by name, and in each its certificates by thumbprint.
 
-An entry has `der` (base64), `has_private_key` (that there should be a key), `key` (PEM: the key that there is) and `friendly_name`.
+An entry has `der` (base64), `has_private_key` (that there should be a key), `key` (PEM: the key that there is) and `friendly_name`. Where it
+came with its key from a PFX, also `exportable`, and `key_set` (`user`) where the key is not the machine's.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..machine import Machine
+from ..tls import build_chain, certificate_of
 from . import certificates, journal, registry
 from .errors import WindowsError, thrown, tool_failed
 
@@ -146,16 +147,23 @@ def _accept(machine: Machine, answer: bytes) -> None:
     match = next((thumbprint for thumbprint, entry in waiting.items() if certificates.public_key_of(entry["der"]) == public_key), None)
     if match is None:
         raise _stop("-accept", "Cannot find object or property. 0x80092004 (-2146885628 CRYPT_E_NOT_FOUND)", 4)
-    if not any(_issued_by(certificate, entry["der"]) for store in ("Root", "CA") for entry in stores.get(store, {}).values()):
-        message = "A certificate chain could not be built to a trusted root authority. 0x800b010a (-2146762486 CERT_E_CHAINING)"
-        raise _stop("-accept", message, 10)
+    _need_chain(machine, certificate)
     entry = waiting.pop(match)
     entry["der"] = text
     stores.setdefault("My", {})[certificates.thumbprint_of(text)] = entry
     journal.write(machine, "certreq -accept")
 
 
-def _issued_by(certificate: x509.Certificate, issuer_der: str) -> bool:
-    """By the names, as the stand-in for certreq looks: the signature is not checked."""
-    issuer = certificates.load_certificate(certificates.decode(issuer_der))
-    return issuer is not None and issuer.subject == certificate.issuer
+def _need_chain(machine: Machine, certificate: x509.Certificate) -> None:
+    """The computer's own stores must have the whole chain, and its end in Root. Dates do not count."""
+    roots, others = ([certificate_of(one.der) for one in certificates.listed(machine, store) or []] for store in ("Root", "CA"))
+    errors = build_chain([certificate], roots, others, machine.now()).errors
+    if "PartialChain" in errors:
+        message = "A certificate chain could not be built to a trusted root authority. 0x800b010a (-2146762486 CERT_E_CHAINING)"
+        raise _stop("-accept", message, 10)
+    if "UntrustedRoot" in errors:
+        message = (
+            "A certificate chain processed, but terminated in a root certificate which is not trusted by the trust provider. "
+            "0x800b0109 (-2146762487 CERT_E_UNTRUSTEDROOT)"
+        )
+        raise _stop("-accept", message, 9)

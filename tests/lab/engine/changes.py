@@ -20,11 +20,14 @@ _COMMITTED = frozenset({"binding", "binding_absent", "access", "application_pool
 _TOGETHER = frozenset({"access", "application_pool"})
 
 
-def apply_changes(machine: Machine, changes: list[_Change], before_change: BeforeChange | None = None) -> dict[str, Any]:
+def apply_changes(
+    machine: Machine, changes: list[_Change], before_change: BeforeChange | None = None, *, has_credentials: bool = True
+) -> dict[str, Any]:
     """Apply CHANGES (Invoke-WsusChange): `applied`, how many took effect; `failed`, None or the error with the index; `output`.
 
     BEFORE_CHANGE is called before every commit and primitive with the index of its first change and that change. What it raises goes
     through; what was applied until then stays applied. The machine's lock is held for each change, not from one to the next.
+    HAS_CREDENTIALS: whether whoever runs this can prove who they are to other machines, as SYSTEM can.
     """
     result: dict[str, Any] = {"applied": 0, "failed": None, "output": []}
     first = 0
@@ -33,7 +36,7 @@ def apply_changes(machine: Machine, changes: list[_Change], before_change: Befor
             before_change(first, changes[first])
         after = _commit_end(changes, first)
         try:
-            said = _apply(machine, changes[first:after])
+            said = _apply(machine, changes[first:after], has_credentials)
         except WindowsError as error:
             result["failed"] = {**error.state(), "change": first}
             return result
@@ -55,7 +58,7 @@ def _commit_end(changes: list[_Change], first: int) -> int:
     return end
 
 
-def _apply(machine: Machine, changes: list[_Change]) -> _Said:
+def _apply(machine: Machine, changes: list[_Change], has_credentials: bool) -> _Said:
     change = changes[0]
     kind = change["kind"]
     if kind in _COMMITTED:
@@ -65,6 +68,8 @@ def _apply(machine: Machine, changes: list[_Change]) -> _Said:
                 configuration.edit(one)
             configuration.commit()
         return None
+    if kind in _ABROAD:
+        return _ABROAD[kind](machine, change, has_credentials)
     if kind in _PATIENT:
         return _PATIENT[kind](machine, change)
     if kind in _PRIMITIVE:
@@ -98,7 +103,11 @@ _PATIENT: dict[str, Callable[[Machine, _Change], _Said]] = {
     "synchronization": wsus.set_synchronization,
     "start_synchronization": lambda machine, _rest: wsus.start_synchronization(machine),
     "certificate_request": _request,
+}
+# These too, and another machine wants to know who asks.
+_ABROAD: dict[str, Callable[[Machine, _Change, bool], _Said]] = {
     "certificate_enroll": enterprise_ca.enroll,
+    "certificate_collect": enterprise_ca.collect,
 }
 _PRIMITIVE: dict[str, Callable[[Machine, _Change], _Said]] = {
     "recycle_pool": lambda machine, change: iis.recycle_pool(machine, change["name"]),
@@ -111,7 +120,6 @@ _PRIMITIVE: dict[str, Callable[[Machine, _Change], _Said]] = {
     "group_policy": group_policies.edit,
     "group_policy_absent": group_policies.clear,
     "detect_now": lambda machine, _rest: clients.detect_now(machine),
-    "certificate_collect": enterprise_ca.collect,
     "certificate_install": lambda machine, change: certreq.install(machine, change["der"], change["mark"]),
     "certificate_name": lambda machine, change: certificates.rename(
         machine, change["store"], change["thumbprint"], change["friendly_name"]

@@ -64,6 +64,6 @@ def write(machine: Machine, *, before: list[dict[str, Any]], now: list[dict[str,
 def _need_key(machine: Machine, binding: dict[str, Any]) -> None:
     store = machine.document.get("certificates", {}).get(binding["certificate_store"], {})
     entry = store.get(binding["certificate_hash"], {})
-    if not entry.get("has_private_key") or entry.get("key") is None:
+    if not entry.get("has_private_key") or entry.get("key") is None or entry.get("key_set") == "user":
         message = "A specified logon session does not exist. It may already have been terminated"
         raise WindowsError(message, "System.ComponentModel.Win32Exception", 0x80004005, native=1312)

@@ -45,7 +45,8 @@ class Controller:
     """What Ansible does with a server: a shell, a module through it, its result."""
 
     def __init__(self, lab: Lab, server: str, **credentials: str) -> None:
-        group = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))["wsus_servers"]
+        groups = yaml.safe_load(lab.inventory.read_text(encoding="utf-8")).values()
+        group = next(one for one in groups if server in one["hosts"])
         host, variables = group["hosts"][server], group["vars"]
         self.protocol = Protocol(
             f"https://{host['ansible_host']}:{variables['ansible_port']}/wsman",
@@ -55,11 +56,12 @@ class Controller:
             ca_trust_path=variables["ansible_winrm_ca_trust_path"],
         )
 
-    def module(self, name: str, *, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
+    def module(self, name: str, *, check_mode: bool = False, become_user: str | None = None, **arguments: Any) -> dict[str, Any]:
         """Run a module as ansible-core 2.19 sends it; its result."""
         given = {**arguments, "_ansible_module_name": name, "_ansible_check_mode": check_mode}
         params = {"Script": f"{name}.ps1", "Variables": [{"Name": "complex_args", "Value": given}]}
-        manifest = {"scripts": {}, "actions": [{"name": "module_wrapper.ps1", "params": params}]}
+        become = [{"name": "become_wrapper.ps1", "params": {"BecomeUser": become_user}}] if become_user else []
+        manifest = {"scripts": {}, "actions": [*become, {"name": "module_wrapper.ps1", "params": params}]}
         stdout, _rest, _rest = self.run("bootstrap", b"{}\n\0\0\0\0\n" + json.dumps(manifest).encode())
         result: dict[str, Any] = json.loads(stdout)
         return result

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.lab import engine
 from tests.lab.engine import apply_changes, read_group_policies, read_state, read_traffic, read_trust, read_update_client
-from tests.lab.machine import Machine, Network
+from tests.lab.machine import CertificationAuthority, Machine, Network
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 THUMBPRINT = "D856A10F2454F318FB4EF8A5D6A827DD90E93BCA"
@@ -87,6 +87,9 @@ class Recorder:
 
     def start_synchronization(self, machine: Machine) -> None:
         self._note("synchronize", machine)
+
+    def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
+        return None
 
     def changed(self, machine: Machine) -> None:
         self._note("changed", machine)

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.lab.engine import read_state
 from tests.lab.fleet import Authorities, FleetError, documents, load
 from tests.lab.machine import Machine
+from tests.lab.tls import thumbprint
 
 from .conftest import LabMaker, own_network
 
@@ -55,8 +56,9 @@ def test_every_fleet_file_is_a_fleet_of_servers_on_http_that_can_be_read(path: P
         assert seen["computer"]["fqdn"] == f"{name}.{fleet.domain}"
 
 
-def test_the_nine_are_three_levels_with_one_of_each_kind() -> None:
-    fleet = load(ROOT / "tests/lab/fleets/nine.yml")
+@pytest.mark.parametrize("name", ["nine.yml", "nine_with_certificates.yml"])
+def test_the_nine_are_three_levels_with_one_of_each_kind(name: str) -> None:
+    fleet = load(ROOT / "tests/lab/fleets" / name)
     servers = list(fleet.servers.values())
     assert len(servers) == 9
     top = [one.name for one in servers if one.upstream is None]
@@ -64,6 +66,15 @@ def test_the_nine_are_three_levels_with_one_of_each_kind() -> None:
     assert (top, len(second), sum(one.upstream in second for one in servers)) == (["wsus01"], 3, 5)
     assert sum(one.replica for one in servers) == 1
     assert [one.name for one in servers if one.ports != (8530, 8531)] == ["wsus03"]
+
+
+def test_the_nine_begin_without_certificates_and_trust(authorities: Authorities) -> None:
+    fleet = load(ROOT / "tests/lab/fleets/nine.yml")
+    assert fleet.ca is not None
+    for name, document in documents(fleet, authorities).items():
+        assert document["certificates"] == {"My": {}, "Root": {}, "CA": {}, "Request": {}}, name
+    usual = documents(load(ROOT / "tests/lab/fleets/nine_with_certificates.yml"), authorities)
+    assert all(document["certificates"]["My"] for document in usual.values())
 
 
 class TestCertificates:
@@ -162,6 +173,11 @@ class TestServers:
         assert listed == [("down.corp.example", made["down"]["wsus"]["server_id"])]
         assert made["up"]["wsus"]["upstream"]["microsoft_update"] is True
 
+    def test_the_issuing_authorities_are_known_unless_they_are_not(self, authorities: Authorities) -> None:
+        made = documents(load({"servers": {"usual": {}, "fresh": {"intermediates": False}}}), authorities)
+        assert list(made["usual"]["certificates"]["CA"]) == [thumbprint(one.certificate) for one in (authorities.lab, authorities.other)]
+        assert (made["fresh"]["certificates"]["CA"], len(made["fresh"]["certificates"]["Root"])) == ({}, 1)
+
     def test_defaults_are_every_server_s_and_its_own_win(self) -> None:
         fleet = load({"defaults": {"replica": True, "build": "14393.1"}, "servers": {"a": {"build": "26100.1"}, "b": None}})
         assert [(one.replica, one.build) for one in fleet.servers.values()] == [(True, "26100.1"), (True, "14393.1")]
@@ -185,6 +201,14 @@ class TestServers:
         ({"servers": {"a": {"trusts_ca": ["mine"]}}}, "a: trusts_ca"),
         ({"servers": {"a": {"cold_pool": {"second": 1}}}}, "a: .*second"),
         ({"servers": {"a_b": {}}}, "a_b"),
+        ({"servers": {"a": {}}, "clients": {"a": {}}}, "a: a machine is either a server or a client"),
+        ({"servers": {"a": {}}, "clients": {"b": {"upstream": "a"}}}, "b: unknown upstream; there are build, faults"),
+        ({"servers": {"a": {}}, "clients": {"b": {"build": 1}}}, "b: build is"),
+        ({"servers": {"a": {}}, "clients": ["b"]}, "clients: it is a mapping"),
+        ({"servers": {"a": {}}, "ca": {"mode": "maybe"}}, "ca: mode: there are issue, pending, deny, offline"),
+        ({"servers": {"a": {}}, "ca": {"template_name": "x"}}, "ca: unknown template_name"),
+        ({"servers": {"a": {}}, "ca": True}, "ca: it is a mapping"),
+        ({"servers": {"a": {}}, "variables": ["b"]}, "variables: it is a mapping"),
         ({"key": "rsa512", "servers": {"a": {}}}, "key: there are"),
         ({"servers": ["a"]}, "no `servers`"),
     ],
@@ -226,6 +250,23 @@ def test_the_inventory_says_what_a_playbook_needs(make_lab: LabMaker) -> None:
     }
     assert group["vars"]["ansible_port"] == 15986
     assert group["vars"]["https_server_ca_file"] == group["vars"]["ansible_winrm_ca_trust_path"] == str(lab.ca_file)
+
+
+def test_variables_of_a_fleet_are_in_the_inventory_for_servers_and_clients(make_lab: LabMaker) -> None:
+    variables = {"trust_authorities": ["{ca_chain_file}", {"file": "{ca_file}"}], "certificate_source": "enterprise_ca", "n": 3, "j": "{{ x }}"}
+    lab = make_lab({"servers": {"up": {}}, "clients": {"laptop": {}, "hidden": {"in_inventory": False}}, "variables": variables})
+    inventory = yaml.safe_load(lab.inventory.read_text(encoding="utf-8"))
+    assert inventory["wsus_clients"]["hosts"] == {"laptop": {"ansible_host": lab.address("laptop")}}
+    assert inventory["wsus_clients"]["vars"] == inventory["wsus_servers"]["vars"]
+    seen = {name: inventory["wsus_clients"]["vars"][name] for name in variables}
+    assert seen == variables | {"trust_authorities": [str(lab.ca_chain_file), {"file": str(lab.ca_file)}]}
+    chain = x509.load_pem_x509_certificates(lab.ca_chain_file.read_bytes())
+    assert chain == list(lab.authorities.lab.chain)
+    assert [chain[-1]] == x509.load_pem_x509_certificates(lab.ca_file.read_bytes())
+
+
+def test_without_clients_the_inventory_has_no_group_of_them(make_lab: LabMaker) -> None:
+    assert list(yaml.safe_load(make_lab({"servers": {"up": {}}, "ca": {}}).inventory.read_text(encoding="utf-8"))) == ["wsus_servers"]
 
 
 class TestServing:

@@ -39,6 +39,13 @@ def eventually(true: Callable[[], Any], seconds: float = 5) -> None:
         time.sleep(0.02)
 
 
+def reached(lab: Lab, server: str) -> bool:
+    try:
+        return bool(Controller(lab, server).module(PING)["ping"] == "pong")
+    except requests.ConnectionError:
+        return False
+
+
 class TestModules:
     def test_each_answers_with_what_it_was_given(self, make_lab: LabMaker) -> None:
         controller = Controller(make_lab(TWO), "up")
@@ -77,7 +84,7 @@ class TestModules:
         ("name", "arguments", "message"),
         [
             (CHANGE, {}, "missing required arguments: changes"),
-            (STATE, {"nonsense": 1}, r"Unsupported parameters for \(wsus_state\) module: nonsense.*endpoints, own_name, thumbprints"),
+            (STATE, {"nonsense": 1}, r"Unsupported parameters for \(wsus_state\) module: nonsense.*endpoints, look_at_upstream, own_name, thumbprints"),
             (STATE, {"endpoints": [{"port": 1}]}, "missing required arguments: host_name found in endpoints"),
             (STATE, {"endpoints": [{"host_name": "x", "port": "y"}]}, "argument for port is of type str"),
             ("ansible.windows.win_shell", {"_raw_params": "whoami"}, "does not serve the module ansible.windows.win_shell"),
@@ -101,6 +108,44 @@ class TestModules:
         wish = {"kind": "synchronization", "microsoft_update": True, "upstream_name": "", "upstream_port": 0, "upstream_ssl": False}
         done = controller.module(CHANGE, changes=[wish | {"replica": False, "wait_seconds": 10}])
         assert done["applied"] == 1
+
+
+class TestClients:
+    def test_a_client_is_a_member_of_the_domain_without_wsus(self, make_lab: LabMaker) -> None:
+        lab = make_lab(TWO | {"clients": {"client01": {"trusts_ca": False, "intermediates": False, "build": "26100.1"}}})
+        controller = Controller(lab, "client01")
+        assert controller.module(PING)["ping"] == "pong"
+        state = controller.module(STATE, thumbprints=list(lab.machine("up").document["certificates"]["Root"]))
+        assert (state["state"]["setup"], state["state"]["iis"], state["state"]["unreadable"]) == (None, None, {})
+        computer = state["state"]["computer"]
+        assert (computer["fqdn"], computer["build"], computer["domain_member"]) == ("client01.corp.example", "26100.1", True)
+        assert list(state["trust"].values()) == [[]]
+        client = controller.module("securepatch.wsus.wsus_client")["update_client"]
+        assert (client["domain_member"], client["policy"]) == (True, {})
+        assert lab.counts()["client01"][STATE] == 1
+
+    def test_what_it_is_told_it_does(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered"}}, "clients": {"client01": {"trusts_ca": False}}})
+        (root,) = lab.machine("up").document["certificates"]["Root"].values()
+        look = {"host_name": "up.corp.example", "port": 8531}
+        controller = Controller(lab, "client01")
+        assert controller.module(STATE, endpoints=[look])["endpoints"][0]["trusted"] is False
+        done = controller.module(CHANGE, changes=[{"kind": "trust", "store": "Root", "der": root["der"]}], endpoints=[look])
+        assert (done["applied"], done["endpoints"][0]["trusted"]) == (1, True)
+        seen = controller.module(STATE, endpoints=[{"host_name": "client01.corp.example", "port": 5986}])
+        assert seen["endpoints"][0]["name_matches"]
+
+    def test_faults_and_restarts_are_as_those_of_a_server(self, make_lab: LabMaker) -> None:
+        lab = make_lab(TWO | {"clients": {"client01": {"faults": {"unreachable": True}}}})
+        with pytest.raises(requests.ConnectionError, match="refused"):
+            Controller(lab, "client01").module(PING)
+        lab.heal("client01")
+        before = lab.machine("client01").document["computer"]["boot_time"]
+        Controller(lab, "client01").raw("shutdown.exe /r /t 2")
+        eventually(lambda: lab.machine("client01").document["computer"]["boot_time"] != before)
+        eventually(lambda: reached(lab, "client01"))
+        lab.arm("client01", changes={r"set HKLM:\SOFTWARE\securepatch.wsus one": "Access is denied."})
+        assert Controller(lab, "client01").module(CHANGE, changes=marks("one"))["failed"]
 
 
 class TestCounting:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tests.lab.engine import apply_changes
+from tests.lab.engine import apply_changes, read_state
 from tests.lab.engine import test_endpoint as look
 from tests.lab.fleet import REQUIRED
 from tests.lab.lab import Lab
-from tests.lab.tls import base64_of
+from tests.lab.tls import base64_of, thumbprint
 
-from .conftest import LabMaker
+from .conftest import Controller, LabMaker
 
 OFFERED: dict[str, Any] = {"servers": {"up": {"stage": "offered"}}}
 PAGES = {
@@ -110,6 +110,13 @@ class TestAHealthyServer:
             document["certificates"]["CA"] = {}
         with pytest.raises(ssl.SSLCertVerificationError):
             ask(lab, "/", tls=True)
+
+    def test_a_server_that_gets_the_intermediate_s_certificate_sends_it_at_once(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered", "intermediates": False}}})
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask(lab, "/", tls=True)
+        change(lab, "up", {"kind": "trust", "store": "CA", "der": base64_of(lab.authorities.lab.certificate)})
+        assert ask(lab, "/", tls=True) == 200
 
 
 class TestWhatIsNotInOrder:
@@ -245,6 +252,67 @@ class TestListenersFollow:
             document["iis"]["sites"].append(other)
         assert ask(lab, "/ClientWebService/none.asmx", port=8088) == 200
         assert ask(lab, "/ClientWebService/none.asmx") == 404
+
+
+class TestAStaleSite:
+    """What is served stays what it was, although http.sys and IIS' file say otherwise, until the site is started anew."""
+
+    def renewed(self, lab: Lab) -> tuple[x509.Certificate, str, str]:
+        old, new = thumbprints(lab)
+        before = served(lab)
+        bound = read_state(lab.machine("up"))["http_sys"][0]["thumbprint"]
+        assert thumbprint(before) == bound
+        other = new if bound == old else old
+        change(lab, "up", binding(other))
+        assert read_state(lab.machine("up"))["http_sys"][0]["thumbprint"] == other
+        return before, bound, other
+
+    def test_until_it_is_stopped_and_started(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered", "certificate": "two", "faults": {"stale_site": True}}}})
+        before, _rest, other = self.renewed(lab)
+        assert served(lab) == before
+        change(lab, "up", {"kind": "recycle_pool", "name": "WsusPool"})
+        assert served(lab) == before
+        change(lab, "up", {"kind": "restart_site"})
+        assert thumbprint(served(lab)) == other
+
+    def test_until_the_machine_restarts(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"restart_seconds": 0.1, "servers": {"up": {"stage": "offered", "certificate": "two"}}})
+        lab.arm("up", stale_site=True)
+        before, _rest, other = self.renewed(lab)
+        assert served(lab) == before
+        boot_time = lab.machine("up").document["computer"]["boot_time"]
+        Controller(lab, "up").raw("shutdown.exe /r /t 2")
+        until = time.monotonic() + 5
+        while lab.machine("up").document["computer"]["boot_time"] == boot_time or not self.reached(lab):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert thumbprint(served(lab)) == other
+
+    def reached(self, lab: Lab) -> bool:
+        try:
+            served(lab)
+        except OSError:
+            return False
+        return True
+
+    def test_until_it_is_healed(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered", "certificate": "two", "faults": {"stale_site": True}}}})
+        before, _rest, other = self.renewed(lab)
+        assert served(lab) == before
+        lab.heal("up")
+        assert thumbprint(served(lab)) == other
+
+    def test_a_first_certificate_is_served_at_once(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"faults": {"stale_site": True}}}})
+        (mine,) = thumbprints(lab)
+        change(lab, "up", binding(mine))
+        assert thumbprint(served(lab)) == mine
+
+    def test_without_the_fault_the_new_one_is_served_at_once(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered", "certificate": "two"}}})
+        _rest, _rest, other = self.renewed(lab)
+        assert thumbprint(served(lab)) == other
 
 
 class TestLooking:
