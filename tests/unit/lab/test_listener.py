@@ -84,7 +84,7 @@ class TestModules:
         ("name", "arguments", "message"),
         [
             (CHANGE, {}, "missing required arguments: changes"),
-            (STATE, {"nonsense.*endpoints, look_at_upstream, .*thumbprints"),
+            (STATE, {"nonsense": 1}, r"Unsupported parameters for \(wsus_state\) module: nonsense.*endpoints, look_at_upstream, .*thumbprints"),
             (STATE, {"endpoints": [{"port": 1}]}, "missing required arguments: host_name found in endpoints"),
             (STATE, {"endpoints": [{"host_name": "x", "port": "y"}]}, "argument for port is of type str"),
             ("ansible.windows.win_shell", {"_raw_params": "whoami"}, "does not serve the module ansible.windows.win_shell"),
