@@ -29,6 +29,7 @@ class ActionModule(ActionBase):
         "tls_required": {"type": "bool"},
         "content_on_microsoft_update": {"type": "bool", "default": False},
         "min_days_valid": {"type": "int", "default": 0},
+        "thumbprint": {"type": "str"},
         "timeout": {"type": "float", "default": 10},
         "cold_seconds": {"type": "float", "default": 60},
     }
@@ -49,6 +50,7 @@ class ActionModule(ActionBase):
                 tls_required=arguments["tls_required"],
                 content_on_microsoft_update=arguments["content_on_microsoft_update"],
                 min_days=arguments["min_days_valid"],
+                thumbprint=arguments["thumbprint"],
                 timeout=arguments["timeout"],
                 cold_seconds=arguments["cold_seconds"],
             )

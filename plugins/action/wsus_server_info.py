@@ -8,11 +8,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..plugin_utils.binding import BindingWish
+from ..plugin_utils.certificate_changes import unasked
 from ..plugin_utils.certificates import parse, summary
+from ..plugin_utils.controller_files import certificates_from
 from ..plugin_utils.planning import Plan
-from ..plugin_utils.server_action import ServerAction
-from ..plugin_utils.state import Endpoint, LookNeeded, State, against_endpoint, configured_name, find_endpoint, own_fqdn, restart_pending, url_of
-from ..plugin_utils.verdict import judge, standing
+from ..plugin_utils.server_action import ServerAction, Stop
+from ..plugin_utils.state import (
+    Endpoint,
+    LookNeeded,
+    Refusal,
+    State,
+    against_endpoint,
+    configured_name,
+    find_endpoint,
+    own_fqdn,
+    restart_pending,
+    url_of,
+)
+from ..plugin_utils.trusting import TrustWish, thumbprints, trust_of
+from ..plugin_utils.verdict import judge, standing, with_certificate_to_come
 
 
 class ActionModule(ServerAction):
@@ -29,8 +43,27 @@ class ActionModule(ServerAction):
             "default": [],
             "options": {"host_name": {"type": "str", "required": True}, "port": {"type": "int", "required": True}},
         },
+        "look_at_itself": {"type": "bool", "default": False},
+        "certificate_to_come": {"type": "bool", "default": False},
+        "authorities": {"type": "list", "elements": "str", "default": []},
     }
     BACK_UP = False
+
+    _wished: TrustWish | None = None
+
+    def _trust(self, arguments: Mapping[str, Any]) -> TrustWish:
+        if self._wished is None:
+            try:
+                self._wished = TrustWish(certificates_from(arguments["authorities"], "The file of authorities", self._file))
+            except Refusal as refusal:
+                raise Stop(str(refusal)) from None
+        return self._wished
+
+    def ask_trust(self, arguments: Mapping[str, Any]) -> list[str]:
+        return thumbprints(self._trust(arguments))
+
+    def own_name(self, arguments: Mapping[str, Any]) -> str | None:
+        return (arguments["fqdn"] or "") if arguments["look_at_itself"] else None
 
     def look_at(self, arguments: Mapping[str, Any]) -> list[tuple[str, int]]:
         return [(endpoint["host_name"], endpoint["port"]) for endpoint in arguments["endpoints"]]
@@ -44,7 +77,10 @@ class ActionModule(ServerAction):
             friendly_name=arguments["friendly_name"],
             min_days_valid=arguments["min_days_valid"],
         )
-        verdict = judge(state, wish, now)
+        if unasked(state, self.ask_trust(arguments)):
+            raise LookNeeded
+        judged = with_certificate_to_come(state, wish, now) if arguments["certificate_to_come"] else state
+        verdict = judge(judged, wish, now)
         for host_name, port in self.look_at(arguments):
             if find_endpoint(state, host_name, port) is None:
                 raise LookNeeded(host_name, port)
@@ -56,6 +92,8 @@ class ActionModule(ServerAction):
                 "url": url_of(state) if state["setup"] and state["setup"]["post_installed"] else None,
                 "certificates": [summary(parse(entry), name, now, wish.min_days_valid) for entry in state["certificates"] or []],
                 "verdict": verdict.as_dict(),
+                "certificate_to_come": judged is not state,
+                "trust": trust_of(state, self._trust(arguments)),
                 "endpoints": [_judged(endpoint) for endpoint in state.get("endpoints") or [] if endpoint["tls"]],
             },
         )

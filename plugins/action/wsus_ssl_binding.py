@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping
 from typing import Any
 
 from ..plugin_utils.binding import BindingWish, managed_bindings, plan_binding
+from ..plugin_utils.changes import RestartSite
 from ..plugin_utils.planning import Plan
 from ..plugin_utils.server_action import ServerAction
-from ..plugin_utils.state import State
+from ..plugin_utils.state import Refusal, State
 
 
 class ActionModule(ServerAction):
@@ -33,3 +35,14 @@ class ActionModule(ServerAction):
     def look_after(self, state: State, arguments: Mapping[str, Any], plan: Plan) -> list[tuple[str, int]]:
         # Whoever tells WSUS its name next wants to know whether the server finds itself there.
         return [(plan.values["fqdn"], plan.values["port"])]
+
+    def settle(self, state: State, arguments: Mapping[str, Any], plan: Plan) -> State:
+        # Whether the site goes on serving the old certificate shows only once the new one is bound.
+        try:
+            left = self.plan(state, arguments, datetime.datetime.now(tz=datetime.UTC)).changes
+        except Refusal:
+            return state  # told by whoever plans next
+        if not any(isinstance(change, RestartSite) for change in left):
+            return state
+        self.also_done += left
+        return self.apply(state, arguments, dataclasses.replace(plan, changes=left))

@@ -52,6 +52,9 @@ options:
     description: For how many more days the certificate has to be valid.
     type: int
     default: 0
+  thumbprint:
+    description: The certificate that has to be served. Without it any may be that is as it should be.
+    type: str
   timeout:
     description: How many seconds each single connection and each answer may take.
     type: float
@@ -130,8 +133,8 @@ checks:
   contains:
     id:
       description:
-        - Which check it is. C(https_connection), C(certificate_chain), C(certificate_name), C(certificate_dates), C(http_content),
-          C(http_reportingwebservice), and for each of the five services C(https_) and C(http_) with its name in lower case.
+        - Which check it is. C(https_connection), C(certificate_chain), C(certificate_name), C(certificate_dates), C(certificate_bound),
+          C(http_content), C(http_reportingwebservice), and for each of the five services C(https_) and C(http_) with its name in lower case.
       type: str
       returned: always
       sample: certificate_name

@@ -52,6 +52,25 @@ options:
         description: The port.
         type: int
         required: true
+  look_at_itself:
+    description:
+      - Whether the server is also to look at itself, by O(fqdn) or the name that Windows reports, on each https binding that has a
+        certificate.
+    type: bool
+    default: false
+  certificate_to_come:
+    description:
+      - Whether a certificate will be obtained where none fits.
+      - It then counts as there in the verdict.
+    type: bool
+    default: false
+  authorities:
+    description:
+      - Files on the controller with certificates of authorities (PEM, DER or PKCS7, one or more in each), or such text itself.
+      - RV(trust) says of each whether it is in the store of the computer that it belongs in. A relative path is relative to the playbook.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - securepatch.wsus.server
 attributes:
@@ -145,6 +164,22 @@ certificates:
       type: list
       elements: str
       returned: success
+certificate_to_come:
+  description: Whether a certificate has to be obtained, with O(certificate_to_come).
+  returned: success
+  type: bool
+  sample: false
+trust:
+  description: Each certificate of O(authorities), with the store it belongs in and whether it is there.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - thumbprint: 0C1B6F4E3A5D7C9E8F0A1B2C3D4E5F6071829304
+      subject: CN=Corp Root CA
+      store: Trusted Root Certification Authorities
+      present: true
+      not_after: "2041-03-01T08:00:00Z"
 endpoints:
   description: What the server found at the endpoints it looked at over TLS.
   returned: success

@@ -9,13 +9,14 @@ import datetime
 import re
 from typing import Any
 
-from .certificates import Certificate, Choice, choose, not_asked_for, parse, reasons_against, summary
+from .certificates import PERSONAL_STORE, Certificate, Choice, choose, not_asked_for, parse, reasons_against, summary
 from .changes import Binding, Change, Registry, RestartSite
 from .planning import Plan
 from .state import (
     ANY_ADDRESS,
     CENTRAL_STORE,
     MARKS_KEY,
+    REPLACED_MARK,
     SITE_RESTART_MARK,
     SNI,
     BindingState,
@@ -24,6 +25,7 @@ from .state import (
     bound_certificate,
     certificates_of,
     default_https_port,
+    find_endpoint,
     http_port,
     http_sys_of,
     iis_of,
@@ -32,6 +34,9 @@ from .state import (
     same_name,
     site_of,
 )
+
+PROMISED = "promised"
+"""Instead of a thumbprint: the certificate that an earlier task foretold in check mode."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +72,12 @@ def plan_binding(state: State, wish: BindingWish, now: datetime.datetime) -> Pla
             # was cut off in between do it the next time.
             restart = True
             changes.append(Registry(MARKS_KEY, SITE_RESTART_MARK, "String", str(port), "Note on the server that its site needs a restart"))
+        if replaced := _note_replaced(state, current, wished):
+            changes.append(replaced)
         changes.append(wished)
+        notes += _other_issuer(state, current, certificate)
+    elif _serves_old(state, fqdn, port, certificate):
+        restart = True
     if restart:
         if site["state"] == "Started":
             changes.append(RestartSite())
@@ -111,10 +121,15 @@ def _shown(binding: BindingState) -> str | None:
 
 
 def find_binding(state: State, port: int, fqdn: str) -> BindingState | None:
-    """The site's https binding on a port: of several the one for this name, else one for any name, else the first."""
+    """The site's https binding on a port: of several the one for this name, else one for any name; of these the one for any address, else the
+    first by its address and name. Their order does not count: a binding that is replaced comes last."""
     found = [binding for binding in site_of(state)["bindings"] if binding["protocol"] == "https" and binding["port"] == port]
-    found.sort(key=lambda binding: (not same_name(binding["host_name"], fqdn), bool(binding["host_name"])))
+    found.sort(key=lambda binding: (not same_name(binding["host_name"], fqdn), bool(binding["host_name"]), _place(binding)))
     return found[0] if found else None
+
+
+def _place(binding: BindingState) -> tuple[bool, str, str]:
+    return binding["ip_address"] not in ANY_ADDRESS, binding["ip_address"], binding["host_name"]
 
 
 def _pick(state: State, wish: BindingWish, fqdn: str, current: BindingState | None, now: datetime.datetime) -> Certificate:
@@ -122,22 +137,55 @@ def _pick(state: State, wish: BindingWish, fqdn: str, current: BindingState | No
         raise Refusal("The https binding takes its certificate from the Central Certificate Store. Renew it there; it is not touched here.")
     if wish.thumbprint:
         return _by_thumbprint(state, wish, fqdn, now)
-    if current and current.get("promised"):
-        return Certificate(store="My", thumbprint="", friendly_name="", promised=True)
-    entry = bound_certificate(state, current) if current and current.get("thumbprint") else None
-    if entry:
-        bound = parse(entry)
-        against = reasons_against(bound, fqdn, now, wish.min_days_valid)
-        if not against and not not_asked_for(bound, wish.issuer, wish.friendly_name):
-            return bound
-    entries = certificates_of(state)
-    choice = choose(entries, fqdn, now, wish.min_days_valid, issuer=wish.issuer, friendly_name=wish.friendly_name)
+    choice = select(state, Criteria(fqdn, wish.min_days_valid, wish.issuer, wish.friendly_name), current, now)
     if choice.certificate is None:
-        raise Refusal(_none_fits(choice, fqdn))
+        raise Refusal(none_fits(choice, fqdn))
     return choice.certificate
 
 
+@dataclasses.dataclass(frozen=True)
+class Criteria:
+    """Which certificate is looked for; see C(certificates.choose). without: thumbprints of certificates that are not to be taken."""
+
+    fqdn: str
+    min_days_valid: int = 14
+    issuer: str | None = None
+    friendly_name: str | None = None
+    other_names: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+def select(state: State, criteria: Criteria, current: BindingState | None, now: datetime.datetime) -> Choice:
+    """The rules of selection, for whoever needs a certificate: the one that is bound while it fits, else the best of the Personal store.
+
+    CURRENT: the https binding, if there is one. NOW is aware. Raises Refusal where the stores could not be read.
+    """
+    wanted = (criteria.issuer, criteria.friendly_name, criteria.other_names)
+    if current and current.get("promised"):
+        return Choice(Certificate(store=PERSONAL_STORE, thumbprint="", friendly_name="", promised=True), ())
+    entry = bound_certificate(state, current) if current and current.get("thumbprint") else None
+    if entry and entry["thumbprint"] not in criteria.without:
+        bound = parse(entry)
+        if not reasons_against(bound, criteria.fqdn, now, criteria.min_days_valid) and not not_asked_for(bound, *wanted):
+            return Choice(bound, ())
+    return choose(
+        certificates_of(state),
+        criteria.fqdn,
+        now,
+        criteria.min_days_valid,
+        issuer=criteria.issuer,
+        friendly_name=criteria.friendly_name,
+        other_names=criteria.other_names,
+        without=criteria.without,
+    )
+
+
 def _by_thumbprint(state: State, wish: BindingWish, fqdn: str, now: datetime.datetime) -> Certificate:
+    if str(wish.thumbprint) == PROMISED:
+        entry = next((each for each in certificates_of(state) if each["thumbprint"] is None), None)
+        if entry is None:
+            raise Refusal(f"The thumbprint is '{PROMISED}', but no earlier task foretold a certificate.")
+        return parse(entry)
     thumbprint = normal_thumbprint(str(wish.thumbprint))
     for entry in certificates_of(state):
         if entry["thumbprint"] == thumbprint and entry["store"].casefold() in ("my", "webhosting"):
@@ -160,7 +208,8 @@ def normal_thumbprint(text: str) -> str:
     return thumbprint
 
 
-def _none_fits(choice: Choice, fqdn: str) -> str:
+def none_fits(choice: Choice, fqdn: str) -> str:
+    """Why there is no certificate to take, with each one's reasons, for an administrator."""
     if not choice.passed_over:
         return f"The computer's Personal store has no certificate at all. Obtain one for {fqdn} first."
     each = [
@@ -189,6 +238,46 @@ def _is_as_wished(state: State, current: BindingState | None, wished: Binding) -
         return False
     served = [entry["thumbprint"] for entry in http_sys_of(state) if entry["endpoint"].casefold() == kernel_endpoint(current).casefold()]
     return served == [wished.thumbprint]
+
+
+def _note_replaced(state: State, current: BindingState | None, wished: Binding) -> Registry | None:
+    # Before the binding, so that a run that is cut off in between leaves it: what is bound is not removed, noted or not.
+    noted = replaced_certificates(state)
+    old = current.get("thumbprint") if current else None
+    listed = [each for each in noted if each != wished.thumbprint]
+    if old and old != wished.thumbprint and old not in listed:
+        listed.append(str(old))
+    if listed == noted:
+        return None
+    about = "Note on the server that " + (f"the certificate {old} was replaced" if old in listed else f"{wished.thumbprint} is in use again")
+    return Registry(MARKS_KEY, REPLACED_MARK, "String", " ".join(listed) or None, about)
+
+
+def _other_issuer(state: State, current: BindingState | None, certificate: Certificate) -> list[str]:
+    entry = bound_certificate(state, current) if current and current.get("thumbprint") else None
+    before = parse(entry) if entry else None
+    if before is None or before.problem or certificate.promised or before.issuer == certificate.issuer:
+        return []
+    return [
+        f"The certificate was issued by {certificate.issuer}, the one before it by {before.issuer}: every client and downstream server has to "
+        "trust that authority."
+    ]
+
+
+def replaced_certificates(state: State) -> list[str]:
+    """The thumbprints of certificates that were bound until this collection bound another, and that nobody has removed yet; each once."""
+    return list(dict.fromkeys(str(state["marks"].get(REPLACED_MARK) or "").split()))
+
+
+def _serves_old(state: State, fqdn: str, port: int, certificate: Certificate) -> bool:
+    # All is bound as it should be, and yet the machine finds another certificate of its own at itself: its site still serves the old one.
+    # What is foreign there belongs to a load balancer or the like, and no restart of this site would change it.
+    looked = find_endpoint(state, fqdn, port)
+    if state.get("predicted") or certificate.promised or not looked or not looked["certificates"]:
+        return False
+    served = looked["certificates"][0]
+    own = {entry["der"]: entry["thumbprint"] for entry in certificates_of(state)}
+    return served in own and own[served] != certificate.thumbprint
 
 
 def _refuse_taken_port(state: State, wished: Binding) -> None:

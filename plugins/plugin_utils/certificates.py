@@ -24,7 +24,7 @@ import base64
 import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -209,6 +209,13 @@ def covers(certificate: Certificate, name: str) -> bool:
     return any(_matches(pattern, name) for pattern in _names(certificate))
 
 
+def bears(certificate: Certificate, name: str) -> bool:
+    """Whether a name that was asked for is in the certificate: a host name as C(covers) has it, a wildcard itself."""
+    if certificate.promised or "*" not in name:
+        return covers(certificate, name)
+    return any(_labels(pattern) == _labels(name) for pattern in _names(certificate))
+
+
 def _names(certificate: Certificate) -> tuple[str, ...]:
     if certificate.dns_names is not None:
         return certificate.dns_names
@@ -296,12 +303,15 @@ def choose(
     *,
     issuer: str | None = None,
     friendly_name: str | None = None,
+    other_names: Iterable[str] = (),
+    without: Container[str] = (),
 ) -> Choice:
     """Choose the certificate that serves `name` best, among those of the computer's Personal store.
 
     issuer: the issuer's common name ("Corp Issuing CA"), or one or more attributes of its distinguished name
     ("CN=Corp Issuing CA, O=Corp"), in any order; whole values, so that "CA 1" is not "CA 10".
     friendly_name: the whole friendly name. Both are compared without regard to case.
+    other_names: names that it has to cover as well, a wildcard by itself. without: thumbprints of certificates that are not to be taken.
     Of several that fit the one that is valid longest is taken, of these the one with the larger thumbprint. One that
     is only promised comes before any other: it is the newest there will be, and where it comes from its issuer and
     name are known.
@@ -311,7 +321,9 @@ def choose(
     chosen: Certificate | None = None
     passed_over: list[tuple[Certificate, tuple[str, ...]]] = []
     for candidate in candidates:
-        reasons = reasons_against(candidate, name, now, min_days_valid) + not_asked_for(candidate, issuer, friendly_name)
+        reasons = reasons_against(candidate, name, now, min_days_valid) + not_asked_for(candidate, issuer, friendly_name, other_names)
+        if candidate.thumbprint in without:
+            reasons.append("is to be replaced")
         if not reasons and chosen is None:
             chosen = candidate
         elif not reasons and chosen is not None:
@@ -325,11 +337,11 @@ def _rank(certificate: Certificate) -> tuple[bool, datetime, str]:
     return certificate.promised, certificate.not_after or datetime.min.replace(tzinfo=UTC), certificate.thumbprint
 
 
-def not_asked_for(certificate: Certificate, issuer: str | None, friendly_name: str | None) -> list[str]:
-    """Why a certificate is not one of those that were asked for by issuer and friendly name (see `choose`); empty if it is."""
+def not_asked_for(certificate: Certificate, issuer: str | None, friendly_name: str | None, other_names: Iterable[str] = ()) -> list[str]:
+    """Why a certificate is not one of those that were asked for by issuer, friendly name and other names (see `choose`); empty if it is."""
     if certificate.promised or certificate.problem is not None:
         return []
-    reasons = []
+    reasons = [_for_other_names(certificate, name) for name in other_names if not bears(certificate, name)]
     if issuer and not _issued_by(certificate, issuer):
         reasons.append(f"was issued by {certificate.issuer or 'nobody'}, not by {issuer}")
     if friendly_name and certificate.friendly_name.lower() != friendly_name.lower():

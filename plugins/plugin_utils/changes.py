@@ -482,9 +482,7 @@ class SetSynchronization(Change):
 
     def undo(self, before: State) -> list[Change] | None:
         old = _synchronization(before)
-        named = SetSynchronization(
-            False, old["upstream_name"], old["upstream_port"], old["upstream_ssl"], old["replica"], self.wait_seconds
-        )
+        named = SetSynchronization(False, old["upstream_name"], old["upstream_port"], old["upstream_ssl"], old["replica"], self.wait_seconds)
         if not old["microsoft_update"]:
             return [named]
         # WSUS keeps the upstream's name while it synchronizes from Microsoft Update, and takes it only where it does not.
@@ -511,7 +509,3 @@ class StartSynchronization(Event):
             "start": None,
             "end": None,
         }
-
-
-NO_WAY_BACK = tuple(event.kind for event in Event.__subclasses__())
-"""Kinds of changes that cannot be undone: what is done there is an event, not a setting."""

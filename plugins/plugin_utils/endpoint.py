@@ -83,6 +83,7 @@ def check_server(
     tls_required: bool | None,
     content_on_microsoft_update: bool = False,
     min_days: int = 0,
+    thumbprint: str | None = None,
     timeout: float = 10,
     cold_seconds: float = 60,
     now: datetime | None = None,
@@ -93,29 +94,29 @@ def check_server(
     http_port: `None` leaves everything over http unchecked.
     ca_file: PEM file with the authorities to trust; `None` takes those of this system.
     tls_required: whether plain HTTP on the five services has to be refused (True), has to be served (False), or is not
-    checked (None). min_days: how many days the certificate must still be valid.
+    checked (None). min_days: how many days the certificate must still be valid. thumbprint: which certificate it has to be; None: any.
     timeout: seconds for each single connection or answer. cold_seconds: how long, over all checks together, the server
     is waited for while it refuses connections, stays silent or answers 503, as it does right after a restart.
     now: aware; what the days of the certificate are counted from, by default the time of this machine.
 
     Returns always the same checks in the same order. Raises `CheckError` before anything is tried.
     """
-    name = _valid_name(name)
+    name = valid_name(name)
     for port in (https_port, http_port):
         if port is not None and not 0 < port < 65536:
             raise CheckError(f"{port} is no port: it must be between 1 and 65535")
     if timeout <= 0:
         raise CheckError(f"the time-out must be more than 0 seconds, not {timeout:g}")
-    server = _Server(
+    server = Remote(
         name=name,
         address=address or name,
-        trust=_trust(ca_file),
-        trust_under_any_name=_trust(ca_file, any_name=True),
+        trust=trusting(ca_file),
+        trust_under_any_name=trusting(ca_file, any_name=True),
         trusted_by=ca_file or "the controller's own list of authorities",
         timeout=timeout,
         cold_until=time.monotonic() + cold_seconds,
     )
-    checks, unsafe = _check_certificate(server, https_port, min_days, now or datetime.now(UTC))
+    checks, unsafe = _check_certificate(server, https_port, min_days, thumbprint, now or datetime.now(UTC))
     secure = _Port(server, https_port, tls=True, failure=unsafe)
     for service, path in SERVICES.items():
         checks.append(_check_answer(secure, f"https_{service.lower()}", path, _served(service)))
@@ -144,7 +145,8 @@ def _served(service: str) -> tuple[int, ...]:
 # What is handed in
 
 
-def _valid_name(name: str) -> str:
+def valid_name(name: str) -> str:
+    """A host name as it goes over the network. Raises CheckError for what is none."""
     bare = name.strip().rstrip(".")
     try:
         ascii_name = bare if bare.isascii() else bare.encode("idna").decode("ascii")
@@ -155,7 +157,7 @@ def _valid_name(name: str) -> str:
     return ascii_name
 
 
-def _trust(ca_file: str | None, *, any_name: bool = False) -> ssl.SSLContext:
+def trusting(ca_file: str | None, *, any_name: bool = False) -> ssl.SSLContext:
     """A context that trusts the authorities of the file, or those of the system."""
     # Not `create_default_context`: from Python 3.13 on it holds certificates to the letter of RFC 5280, which what
     # Windows CAs issued and Windows clients take does not always stand.
@@ -185,7 +187,7 @@ def _trust(ca_file: str | None, *, any_name: bool = False) -> ssl.SSLContext:
 # Connections
 
 
-class _Failure(Exception):
+class Unusable(Exception):
     """Nothing usable came back. temporary: it may be different in a moment. port: nothing else will get through either."""
 
     def __init__(self, detail: str, *, temporary: bool = False, port: bool = False) -> None:
@@ -195,7 +197,9 @@ class _Failure(Exception):
 
 
 @dataclass(frozen=True)
-class _Server:
+class Remote:
+    """The server as it is reached from here: its name, the address, what is trusted, and how long is waited (seconds)."""
+
     name: str
     address: str
     trust: ssl.SSLContext
@@ -209,14 +213,14 @@ class _Server:
         try:
             return socket.create_connection((self.address, port), self.timeout)
         except (socket.gaierror, UnicodeError) as error:
-            raise _Failure(f"the controller cannot resolve {self.address}", port=True) from error
+            raise Unusable(f"the controller cannot resolve {self.address}", port=True) from error
         except TimeoutError as error:
             detail = f"no answer from {place} within {self.timeout:g} s: is a firewall in between?"
-            raise _Failure(detail, temporary=True, port=True) from error
+            raise Unusable(detail, temporary=True, port=True) from error
         except ConnectionRefusedError as error:
-            raise _Failure(f"nothing listens on {place}: the connection was refused", temporary=True, port=True) from error
+            raise Unusable(f"nothing listens on {place}: the connection was refused", temporary=True, port=True) from error
         except OSError as error:
-            raise _Failure(f"{place} cannot be reached: {error.strerror or error}", temporary=True, port=True) from error
+            raise Unusable(f"{place} cannot be reached: {error.strerror or error}", temporary=True, port=True) from error
 
     def handshake(self, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Raises `ssl.SSLCertVerificationError` where only the certificate is the problem."""
@@ -230,33 +234,35 @@ class _Server:
                 raise
             if isinstance(error, TimeoutError):
                 detail = f"{place} takes the connection but does not answer the TLS handshake within {self.timeout:g} s"
-                raise _Failure(detail, temporary=True, port=True) from error
+                raise Unusable(detail, temporary=True, port=True) from error
             if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError)):
                 detail = f"{place} breaks off the TLS handshake: has the https binding a certificate?"
-                raise _Failure(detail, port=True) from error
+                raise Unusable(detail, port=True) from error
             reason = getattr(error, "reason", None) or str(error)
             if reason in _NOT_TLS:
-                raise _Failure(f"{place} answers, but not with TLS", port=True) from error
-            raise _Failure(f"the TLS handshake with {place} failed: {reason}", port=True) from error
+                raise Unusable(f"{place} answers, but not with TLS", port=True) from error
+            raise Unusable(f"the TLS handshake with {place} failed: {reason}", port=True) from error
 
 
 # The certificate
 
 
-def _check_certificate(server: _Server, port: int, min_days: int, now: datetime) -> tuple[list[Check], str | None]:
+def _check_certificate(server: Remote, port: int, min_days: int, thumbprint: str | None, now: datetime) -> tuple[list[Check], str | None]:
     """The checks, and why nothing can be asked over TLS; `None` if the handshake was as it should be."""
     connection = f"TLS connection to {server.name}:{port}"
     issuer, name = "the certificate's issuer is trusted", f"the certificate is for {server.name}"
+    bound = "the certificate is the one that is bound"
     dates = "the certificate is valid now" + (f" and for {min_days} more days" if min_days else "")
     try:
-        protocol, certificate, problems = _patiently(server, lambda: _look_at_certificate(server, port))
-    except _Failure as failure:
+        protocol, certificate, problems = _patiently(server, lambda: look_at_certificate(server, port))
+    except Unusable as failure:
         reason = "no TLS connection"
         return [
             Check("https_connection", connection, "failed", str(failure)),
             Check("certificate_chain", issuer, "not_checked", reason),
             Check("certificate_name", name, "not_checked", reason),
             Check("certificate_dates", dates, "not_checked", reason),
+            Check("certificate_bound", bound, "not_checked", reason),
         ], reason
     until = f"valid until {certificate.not_after:%Y-%m-%d}" if certificate.not_after else "its dates cannot be read"
     ends_early = certificate.not_after is not None and certificate.not_after - now < timedelta(days=min_days)
@@ -265,7 +271,16 @@ def _check_certificate(server: _Server, port: int, min_days: int, now: datetime)
         _verdict("certificate_chain", issuer, problems.chain, f"issued by {certificate.issuer}"),
         _verdict("certificate_name", name, problems.name, f"it is for {_names(certificate)}"),
         _verdict("certificate_dates", dates, problems.dates or (f"the certificate is only {until}" if ends_early else None), until),
-    ], None if problems == _Problems() else "the certificate is not as it should be"
+        _check_bound(bound, thumbprint, certificate),
+    ], None if problems == Problems() else "the certificate is not as it should be"
+
+
+def _check_bound(title: str, thumbprint: str | None, certificate: Certificate) -> Check:
+    if thumbprint is None:
+        return Check("certificate_bound", title, "not_checked", "which one is bound was not told")
+    other = certificate.thumbprint != thumbprint.upper()
+    problem = f"served is {certificate.thumbprint}, and not {thumbprint}: is another machine, or a load balancer, in between?" if other else None
+    return _verdict("certificate_bound", title, problem, certificate.thumbprint)
 
 
 def _verdict(check_id: str, title: str, problem: str | None, detail: str) -> Check:
@@ -273,13 +288,15 @@ def _verdict(check_id: str, title: str, problem: str | None, detail: str) -> Che
 
 
 @dataclass(frozen=True)
-class _Problems:
+class Problems:
+    """What is wrong with a certificate, each told apart: a sentence, None where nothing is."""
+
     chain: str | None = None
     name: str | None = None
     dates: str | None = None
 
 
-def _look_at_certificate(server: _Server, port: int) -> tuple[str, Certificate, _Problems]:
+def look_at_certificate(server: Remote, port: int) -> tuple[str, Certificate, Problems]:
     """The protocol, the server's certificate, and what OpenSSL has against it with each problem told apart.
 
     OpenSSL stops at its first objection: an unknown authority hides a wrong name, a wrong name hides the dates.
@@ -287,7 +304,7 @@ def _look_at_certificate(server: _Server, port: int) -> tuple[str, Certificate, 
     objection: ssl.SSLCertVerificationError | None = None
     try:
         with server.handshake(port, server.trust) as connection:
-            return _protocol(connection), _sent(connection), _Problems()
+            return _protocol(connection), _sent(connection), Problems()
     except ssl.SSLCertVerificationError as error:
         objection = error
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -304,7 +321,7 @@ def _look_at_certificate(server: _Server, port: int) -> tuple[str, Certificate, 
     return (
         protocol,
         certificate,
-        _Problems(
+        Problems(
             chain=None if chain is None else _chain_problem(server, certificate, chain),
             name=_name_problem(server, certificate) if named_wrongly or not covers(certificate, server.name) else None,
             dates=dates,
@@ -312,7 +329,7 @@ def _look_at_certificate(server: _Server, port: int) -> tuple[str, Certificate, 
     )
 
 
-def _objection_to_chain(server: _Server, port: int) -> ssl.SSLCertVerificationError | None:
+def _objection_to_chain(server: Remote, port: int) -> ssl.SSLCertVerificationError | None:
     try:
         server.handshake(port, server.trust_under_any_name).close()
     except ssl.SSLCertVerificationError as error:
@@ -329,7 +346,7 @@ def _sent(connection: ssl.SSLSocket) -> Certificate:
     return parse({"thumbprint": "", "der": base64.b64encode(der).decode("ascii")})
 
 
-def _name_problem(server: _Server, certificate: Certificate) -> str:
+def _name_problem(server: Remote, certificate: Certificate) -> str:
     if certificate.problem is not None:
         return f"the certificate cannot be read ({certificate.problem}), and is not for {server.name}"
     return f"the certificate is for {_names(certificate)}, not for {server.name}"
@@ -351,7 +368,7 @@ def _dates_problem(certificate: Certificate) -> str | None:
     return None
 
 
-def _chain_problem(server: _Server, certificate: Certificate, objection: ssl.SSLCertVerificationError) -> str:
+def _chain_problem(server: Remote, certificate: Certificate, objection: ssl.SSLCertVerificationError) -> str:
     if objection.verify_code in _UNKNOWN_AUTHORITY:
         if certificate.issuer == certificate.subject:
             return f"the certificate is self-signed, and {server.trusted_by} does not have it"
@@ -371,7 +388,7 @@ def _chain_problem(server: _Server, certificate: Certificate, objection: ssl.SSL
 class _Port:
     """One port of the server. failure: why nothing gets through; set as soon as that is known."""
 
-    server: _Server
+    server: Remote
     number: int | None
     tls: bool
     failure: str | None
@@ -382,7 +399,7 @@ class _Port:
     def ask(self, path: str) -> tuple[int, str | None]:
         """One request; the status and where it redirects to."""
         if self.number is None:
-            raise _Failure("no port was given", port=True)
+            raise Unusable("no port was given", port=True)
         deadline = time.monotonic() + self.server.timeout
         try:
             with self._open(self.number) as connection:
@@ -390,17 +407,22 @@ class _Port:
                     f"GET {path} HTTP/1.1\r\nHost: {self.server.name}:{self.number}\r\n"
                     "User-Agent: securepatch.wsus\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode("ascii")
                 )
-                return _read_head(connection, deadline)
+                status, headers, _rest = read_head(connection, deadline)
+                return status, headers.get("Location")
         except TimeoutError as error:
-            raise _Failure(f"no answer within {self.server.timeout:g} s", temporary=True) from error
+            raise Unusable(f"no answer within {self.server.timeout:g} s", temporary=True) from error
         except (OSError, http.client.HTTPException) as error:
-            raise _Failure(f"no proper answer: {error}") from error
+            raise Unusable(f"no proper answer: {error}") from error
 
     def _open(self, number: int) -> socket.socket:
         return self.server.handshake(number, self.server.trust) if self.tls else self.server.connect(number)
 
 
-def _read_head(connection: socket.socket, deadline: float) -> tuple[int, str | None]:
+def read_head(connection: socket.socket, deadline: float) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """The status and the headers of an answer, and what of its body came along with them.
+
+    deadline: by time.monotonic(). Raises TimeoutError, OSError, HTTPException.
+    """
     head = b""
     while b"\r\n\r\n" not in head:
         left = deadline - time.monotonic()
@@ -413,20 +435,21 @@ def _read_head(connection: socket.socket, deadline: float) -> tuple[int, str | N
         if not received:
             raise http.client.HTTPException("the connection was closed" + ("" if head else " without a word"))
         head += received
-    line, _rest, rest = head.partition(b"\r\n")
+    told, _rest, body = head.partition(b"\r\n\r\n")
+    line, _rest, rest = told.partition(b"\r\n")
     status = re.match(rb"HTTP/1\.[01] (\d{3})\b", line)
     if status is None:
         raise http.client.HTTPException("it is not HTTP")
-    return int(status[1]), http.client.parse_headers(io.BytesIO(rest)).get("Location")
+    return int(status[1]), http.client.parse_headers(io.BytesIO(rest + b"\r\n\r\n")), body
 
 
-def _patiently(server: _Server, attempt: Callable[[], _Answer]) -> _Answer:
+def _patiently(server: Remote, attempt: Callable[[], _Answer]) -> _Answer:
     """The attempt, again after ever longer pauses while it fails in a way that may pass; in the end its last failure."""
     pause = _FIRST_PAUSE
     while True:
         try:
             return attempt()
-        except _Failure as failure:
+        except Unusable as failure:
             if not failure.temporary or time.monotonic() + pause > server.cold_until:
                 raise
         time.sleep(pause)
@@ -441,12 +464,12 @@ def _check_answer(port: _Port, check_id: str, path: str, expected: tuple[int, ..
     def ask() -> tuple[int, str | None]:
         status, location = port.ask(path)
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            raise _Failure(f"{_told(status)} instead of {_any_of(expected)}: {_HINTS[503]}", temporary=True)
+            raise Unusable(f"{_told(status)} instead of {_any_of(expected)}: {_HINTS[503]}", temporary=True)
         return status, location
 
     try:
         status, location = _patiently(port.server, ask)
-    except _Failure as failure:
+    except Unusable as failure:
         if failure.port:
             port.failure = f"port {port.number} could not be asked"
         return Check(check_id, title, "failed", str(failure))

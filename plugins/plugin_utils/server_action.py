@@ -8,6 +8,7 @@ A module is its difference from this: its arguments, its plan and what it manage
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -34,11 +35,12 @@ BACKUP: dict[str, Any] = {"backup": {"type": "path"}}
 
 
 class Stop(Exception):
-    """The task ends here as failed: what was wrong, and what of it is already done."""
+    """The task ends here as failed: what was wrong, and what of it is already done. C(failure): what Windows said of the change that failed."""
 
     def __init__(self, message: str, **result: Any) -> None:
         super().__init__(message)
         self.result = result
+        self.failure: Mapping[str, Any] | None = None
 
 
 class ServerAction(ActionBase):  # type: ignore[misc]
@@ -74,6 +76,10 @@ class ServerAction(ActionBase):  # type: ignore[misc]
         """Called before the first observation: by which name the server is to look at itself as well (empty: its own), None for not at all."""
         return None
 
+    def ask_trust(self, arguments: Mapping[str, Any]) -> list[str]:
+        """Called before every trip: the thumbprints of the certificates whose trust planning wants to know."""
+        return []
+
     def look_after(self, state: State, arguments: Mapping[str, Any], plan: Plan) -> list[tuple[str, int]]:
         """Called before the changes are made: the endpoints to look at after them, on the same trip, for the tasks that follow."""
         return []
@@ -85,7 +91,11 @@ class ServerAction(ActionBase):  # type: ignore[misc]
 
     def apply(self, state: State, arguments: Mapping[str, Any], plan: Plan) -> State:
         """Called to make the changes; returns the state after them. Raises Stop."""
-        return self._change(plan.changes, self.look_after(state, arguments, plan))
+        return self._change(plan.changes, self.look_after(state, arguments, plan), self._asked_trust(state, arguments))
+
+    def advice(self, failure: Mapping[str, Any], change: Change) -> str:
+        """Called where a change failed: what helps, as one or more sentences. FAILURE as the server tells it (message, type, hresult, native)."""
+        return "Mend the cause and run it again: it goes on from there."
 
     def settle(self, state: State, arguments: Mapping[str, Any], plan: Plan) -> State:
         """Called after the changes: wait here for what they started. Returns the state then."""
@@ -103,6 +113,10 @@ class ServerAction(ActionBase):  # type: ignore[misc]
         self._supports_async = False
         super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
+        self.said: list[dict[str, Any]] = []
+        """What the changes of the last trip had to say, each with its C(change), an index."""
+        self.also_done: list[Change] = []
+        """Changes that only the run itself showed to be needed, and that settle made."""
         arguments = self._arguments()
         try:
             if CRYPTOGRAPHY_MISSING:
@@ -127,8 +141,9 @@ class ServerAction(ActionBase):  # type: ignore[misc]
             after = predict(state, plan.changes, now)
             return self._result(arguments, plan, before, after)
         self._back_up(state, arguments)
-        after = self._confirm(self.settle(self.apply(state, arguments, plan), arguments, plan), arguments, plan, now)
-        return self._result(arguments, plan, before, after)
+        after = self.settle(self.apply(state, arguments, plan), arguments, plan)
+        plan = dataclasses.replace(plan, changes=(*plan.changes, *self.also_done))
+        return self._result(arguments, plan, before, self._confirm(after, arguments, plan, now))
 
     def _result(self, arguments: Mapping[str, Any], plan: Plan, before: Any, state: State) -> dict[str, Any]:
         after = self.managed(state)
@@ -160,7 +175,7 @@ class ServerAction(ActionBase):  # type: ignore[misc]
     def _first_state(self, arguments: Mapping[str, Any]) -> State:
         observed = arguments.get("observed")
         if not observed:
-            return self.observe(self.look_at(arguments), self.own_name(arguments))
+            return self.observe(self.look_at(arguments), self.own_name(arguments), self.ask_trust(arguments))
         missing = {"computer", "restart", "marks", "setup", "services", "iis", "http_sys", "certificates", "api", "unreadable"} - set(observed)
         if missing:
             raise Stop(f"'observed' is not the state of a server as this collection's modules return it: it has no {', '.join(sorted(missing))}.")
@@ -173,11 +188,14 @@ class ServerAction(ActionBase):  # type: ignore[misc]
             try:
                 return state, self.plan(state, arguments, now)
             except LookNeeded as need:
-                wanted = (need.host_name, need.port)
-                looked = self.observe([wanted, *(one for one in self.look_at(arguments) if one != wanted)])
+                wanted = [(need.host_name, need.port)] if need.host_name else []
+                endpoints = [*wanted, *(one for one in self.look_at(arguments) if one not in wanted)]
+                looked = self.observe(endpoints, thumbprints=self._asked_trust(state, arguments))
                 if state.get("predicted"):
-                    # Only the look is new: the rest of the prediction stays.
-                    looked = cast("State", {**state, "endpoints": [*(state.get("endpoints") or []), *looked.get("endpoints", [])]})
+                    # Only the look is new: the rest of the prediction stays, what it foretells of trust as well.
+                    found = [*(state.get("endpoints") or []), *looked.get("endpoints", [])]
+                    trust = {**(looked.get("trust") or {}), **(state.get("trust") or {})}
+                    looked = cast("State", {**state, "endpoints": found, "trust": trust})
                 return looked, self.plan(looked, arguments, now)
         except Refusal as refusal:
             raise Stop(f"{refusal} Nothing was changed.", state=state, changes=[]) from refusal
@@ -200,10 +218,25 @@ class ServerAction(ActionBase):  # type: ignore[misc]
 
     # --- trips to the server ---
 
-    def observe(self, endpoints: Sequence[tuple[str, int]] = (), own_name: str | None = None) -> State:
-        """One trip: the server's state, with what it finds over TLS at these endpoints (name, port), and at itself by OWN_NAME. Raises Stop."""
-        own = {} if own_name is None else {"own_name": own_name}
-        return self._state_of(self._trip("wsus_state", {"endpoints": _asked(endpoints), **own}), "could not be read")
+    def observe(
+        self,
+        endpoints: Sequence[tuple[str, int]] = (),
+        own_name: str | None = None,
+        thumbprints: Sequence[str] = (),
+        *,
+        look_at_upstream: bool = False,
+    ) -> State:
+        """One trip: the server's state, with what it finds over TLS at these endpoints (name, port), at itself by OWN_NAME, and at its upstream,
+        and with where it trusts the certificates with these thumbprints. Raises Stop."""
+        own: dict[str, Any] = {} if own_name is None else {"own_name": own_name}
+        if look_at_upstream:
+            own["look_at_upstream"] = True
+        asked = {"endpoints": _asked(endpoints), "thumbprints": list(thumbprints), **own}
+        return self._state_of(self._trip("wsus_state", asked), "could not be read")
+
+    def _asked_trust(self, state: State, arguments: Mapping[str, Any]) -> list[str]:
+        # What an earlier task asked for goes on being asked for, so that a later one finds it in the state.
+        return list(dict.fromkeys([*self.ask_trust(arguments), *(state.get("trust") or {})]))
 
     def wait_for(self, done: Callable[[State], bool], seconds: float, endpoints: Sequence[tuple[str, int]] = ()) -> State:
         """Observe again and again until DONE says so, or the time is up (seconds); the last state is returned either way."""
@@ -217,10 +250,12 @@ class ServerAction(ActionBase):  # type: ignore[misc]
                 return state
             pause = next(pauses, pause)
 
-    def _change(self, changes: Sequence[Change], endpoints: Sequence[tuple[str, int]]) -> State:
+    def _change(self, changes: Sequence[Change], endpoints: Sequence[tuple[str, int]] = (), thumbprints: Sequence[str] = ()) -> State:
+        """One trip: make these changes. Returns the state after them, with looks as observe has them. Raises Stop."""
         sentences = [change.describe() for change in changes]
+        asked = {"endpoints": _asked(endpoints), "thumbprints": list(thumbprints)}
         try:
-            result = self._trip("wsus_change", {"changes": [change.payload() for change in changes], "endpoints": _asked(endpoints)})
+            result = self._trip("wsus_change", {"changes": [change.payload() for change in changes], **asked})
         except Stop as stop:
             raise Stop(
                 f"{stop} It happened while these changes were made, and which of them took effect is not known: {_listed(sentences)}. "
@@ -229,17 +264,20 @@ class ServerAction(ActionBase):  # type: ignore[misc]
                 changes=sentences,
             ) from stop
         applied = int(result.get("applied") or 0)
+        self.said = list(result.get("output") or [])
         known = {"changed": applied > 0, "changes": sentences[:applied], "state": self._merged(result) if result.get("state") else None}
         failure = result.get("failure")
         if failure:
             at = int(failure["change"])
             number = f", Windows error {failure['native']}" if failure.get("native") is not None else ""
             done = f"Done before that: {_listed(sentences[:applied])}." if applied else "Nothing was changed before that."
-            raise Stop(
+            failed = Stop(
                 f"{sentences[at]}: this failed: {str(failure['message']).rstrip('. ')} ({failure['type']}, {failure['hresult']}{number}). {done} "
-                f"Not done: {_listed(sentences[applied:])}. Mend the cause and run it again: it goes on from there.",
+                f"Not done: {_listed(sentences[applied:])}. {self.advice(failure, changes[at])}",
                 **known,
             )
+            failed.failure = failure
+            raise failed
         if result.get("failed"):
             raise Stop(f"The changes could not be made: {_said(result)}", **known)
         try:
@@ -256,22 +294,30 @@ class ServerAction(ActionBase):  # type: ignore[misc]
         return cast("State", {**result["state"], "endpoints": list(result.get("endpoints") or []), "trust": dict(result.get("trust") or {})})
 
     def _trip(self, module: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        # rescue does not catch an unreachable host, and a play must not be torn apart by one: a failed result it is.
-        try:
-            result = self._execute_module(f"securepatch.wsus.{module}", module_args=arguments, task_vars=self._task_vars)
-        except AnsibleConnectionFailure as error:
-            raise Stop(f"The connection failed: {_plain(error)}") from error
-        except AnsibleError:
-            raise
-        except Exception as error:  # whatever the transport below the connection plugin raises when it breaks
-            raise Stop(f"The connection broke: {_plain(error)}") from error
+        name = module if "." in module else f"securepatch.wsus.{module}"
+        result = self._reach(lambda: self._execute_module(name, module_args=arguments, task_vars=self._task_vars))
         if result.get("unreachable"):
             raise Stop(f"The connection failed: {_said(result)}")
         if module == "wsus_state" and result.get("failed"):
             raise Stop(f"The server could not be read: {_said(result)}")
         return cast("dict[str, Any]", result)
 
+    def _reach(self, doing: Callable[[], Any]) -> Any:
+        # rescue does not catch an unreachable host, and a play must not be torn apart by one: a failed result it is.
+        try:
+            return doing()
+        except AnsibleConnectionFailure as error:
+            raise Stop(f"The connection failed: {_plain(error)}") from error
+        except AnsibleError:
+            raise
+        except Exception as error:  # whatever the transport below the connection plugin raises when it breaks
+            raise Stop(f"The connection broke: {_plain(error)}") from error
+
     # --- the controller ---
+
+    def _file(self, name: str) -> str:
+        """The path of a file that a task names: a relative one is relative to the playbook, as everywhere in Ansible."""
+        return str(self._loader.path_dwim(name))
 
     def _back_up(self, state: State, arguments: Mapping[str, Any]) -> None:
         path = Path(arguments["backup"]) if arguments.get("backup") else None

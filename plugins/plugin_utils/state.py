@@ -23,6 +23,14 @@ MUST_SERVE_HTTP = ("Content", "Inventory", "ReportingWebService", "SelfUpdate")
 RESTART_MARK = "RestartNeededSince"
 SITE_RESTART_MARK = "SiteRestartNeeded"
 SYNCHRONIZATION_MARK = "SynchronizationBefore"
+PENDING_MARK = "PendingRequest"
+"""A request that a CA has and has not decided yet: its number, a blank, and the CA as HOST\\NAME."""
+REQUEST_MARK = "CertificateRequest"
+"""A certificate request (PEM) whose answer is still to come."""
+PFX_MARK = "TransferFolder"
+"""The folder on the server that a PFX is in while it is being installed."""
+REPLACED_MARK = "ReplacedCertificates"
+"""The thumbprints, with blanks between them, of certificates that were bound until another took their place."""
 MARKS_KEY = r"HKLM:\SOFTWARE\securepatch.wsus"
 SETUP_KEY = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
 
@@ -36,10 +44,10 @@ class Refusal(ValueError):
 
 
 class LookNeeded(Exception):
-    """Planning cannot go on before the server has looked at HOST:PORT over TLS itself."""
+    """Planning cannot go on before the server has looked itself: at HOST:PORT over TLS, or (without a host) in its stores of trust."""
 
-    def __init__(self, host_name: str, port: int) -> None:
-        super().__init__(f"{host_name}:{port}")
+    def __init__(self, host_name: str = "", port: int = 0) -> None:
+        super().__init__(f"{host_name}:{port}" if host_name else "stores of trust")
         self.host_name = host_name
         self.port = port
 

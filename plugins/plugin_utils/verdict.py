@@ -10,13 +10,14 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from .binding import BindingWish, plan_binding
+from .binding import BindingWish, Criteria, plan_binding, select
+from .certificate_changes import FRIENDLY_NAME, promised_entry
 from .changes import predict
 from .configuressl import ConfigureWish, plan_configuressl
 from .planning import Plan
 from .require_tls import RequireWish, plan_require_tls
 from .restart import plan_restart
-from .state import FIVE_SERVICES, Refusal, State, iis_of, restart_pending, serving_binding, setup_of
+from .state import FIVE_SERVICES, Refusal, State, iis_of, own_fqdn, restart_pending, serving_binding, setup_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,17 @@ def judge(state: State, wish: BindingWish, now: datetime.datetime) -> Verdict:
         except Refusal as refusal:
             blocked.append(str(refusal))
     return Verdict(tuple(to_offer), tuple(to_require), tuple(dict.fromkeys(blocked)), tuple(dict.fromkeys(notes)))
+
+
+def with_certificate_to_come(state: State, wish: BindingWish, now: datetime.datetime) -> State:
+    """The state as it would be with a certificate that will be obtained, where none fits; else as it is."""
+    if state["setup"] is None or state["iis"] is None or state["certificates"] is None:
+        return state
+    fqdn = (wish.fqdn or own_fqdn(state)).lower()
+    criteria = Criteria(fqdn, wish.min_days_valid, wish.issuer, wish.friendly_name)
+    if select(state, criteria, serving_binding(state), now).certificate is not None:
+        return state
+    return {**state, "certificates": [*state["certificates"], promised_entry(FRIENDLY_NAME)], "predicted": True}
 
 
 def standing(state: State) -> str:

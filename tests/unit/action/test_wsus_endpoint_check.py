@@ -71,7 +71,7 @@ def test_the_message_of_a_failure_names_the_server_and_every_failed_check(monkey
 def test_arguments_arrive_with_their_types_and_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = found(monkeypatch, OK)
     run({"name": "a.example"})
-    run({"name": "a.example", "https_port": "443", "tls_required": "yes", "timeout": "2.5", "ca_file": "ca.pem"}, tmp_path)
+    run({"name": "a.example", "https_port": "443", "tls_required": "yes", "timeout": "2.5", "ca_file": "ca.pem", "thumbprint": "AB" * 20}, tmp_path)
     assert asked[0] == (
         "a.example",
         {
@@ -82,12 +82,13 @@ def test_arguments_arrive_with_their_types_and_defaults(monkeypatch: pytest.Monk
             "tls_required": None,
             "content_on_microsoft_update": False,
             "min_days": 0,
+            "thumbprint": None,
             "timeout": 10,
             "cold_seconds": 60,
         },
     )
     given = asked[1][1]
-    assert (given["https_port"], given["tls_required"], given["timeout"]) == (443, True, 2.5)
+    assert (given["https_port"], given["tls_required"], given["timeout"], given["thumbprint"]) == (443, True, 2.5, "AB" * 20)
     assert given["ca_file"] == str(tmp_path / "ca.pem")
 
 

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.binding import (
     BindingWish,
+    Criteria,
     find_binding,
     managed_bindings,
+    none_fits,
     normal_thumbprint,
     plan_binding,
+    replaced_certificates,
+    select,
 )
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.changes import Binding, Change, Registry, RestartSite, predict
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.planning import Plan
@@ -28,6 +32,7 @@ from tests.unit.plugin_utils.machines import (
     dword,
     entry,
     issued,
+    looked,
     offering,
     promised_certificate,
     read,
@@ -35,9 +40,15 @@ from tests.unit.plugin_utils.machines import (
     text,
 )
 
-GOOD, LONGER = issued("good").thumbprint, issued("longer").thumbprint
+GOOD, LONGER, EXPIRED = (issued(kind).thumbprint for kind in ("good", "longer", "expired"))
 MARKED = Registry(MARKS_KEY, "SiteRestartNeeded", "String", "8531", "Note on the server that its site needs a restart")
 UNMARKED = Registry(MARKS_KEY, "SiteRestartNeeded", "String", None, "Take the note of the site's restart off the server")
+
+
+def replaced(old: str, *before: str) -> Registry:
+    """The note that a certificate was replaced, behind those that were noted before."""
+    about = f"Note on the server that the certificate {old} was replaced"
+    return Registry(MARKS_KEY, "ReplacedCertificates", "String", " ".join([*before, old]), about)
 
 
 def plan(found: dict[str, Any] | State, **wish: Any) -> Plan:
@@ -97,13 +108,14 @@ def test_a_run_that_was_cut_before_the_sites_restart_does_it_the_next_time() -> 
 
 
 def test_a_certificate_that_is_exchanged_needs_no_restart_of_the_site() -> None:
-    assert plan(bind(document(), "expired")).changes == (Binding("*", 8531, "", GOOD, "My", 0),)
+    assert plan(bind(document(), "expired")).changes == (replaced(EXPIRED), Binding("*", 8531, "", GOOD, "My", 0))
 
 
 @pytest.mark.parametrize(("at", "flags"), [("10.0.0.5:8531:", 4), (f"*:8531:{FQDN}", 33), (":8531:", 64 + 32 + 16 + 8)])
 def test_what_the_binding_has_beside_its_certificate_stays(at: str, flags: int) -> None:
     address, _port, host_name = at.split(":")
-    assert plan(bind(document(), "expired", at=at, flags=flags)).changes == (Binding(address, 8531, host_name, GOOD, "My", flags),)
+    planned = plan(bind(document(), "expired", at=at, flags=flags))
+    assert planned.changes == (replaced(EXPIRED), Binding(address, 8531, host_name, GOOD, "My", flags))
 
 
 # --- the kernel -------------------------------------------------------------------------------------------------------
@@ -246,7 +258,7 @@ def test_an_empty_store_is_refused_with_what_to_obtain() -> None:
 
 def test_a_thumbprint_takes_exactly_that_certificate() -> None:
     found = bind(document(), "longer")
-    assert plan(found, thumbprint=GOOD).changes == (Binding("*", 8531, "", GOOD, "My", 0),)
+    assert plan(found, thumbprint=GOOD).changes == (replaced(LONGER), Binding("*", 8531, "", GOOD, "My", 0))
 
 
 def test_a_thumbprint_as_windows_dialogs_copy_it() -> None:
@@ -304,13 +316,187 @@ def test_a_promised_certificate_fits_and_its_thumbprint_is_not_known_yet() -> No
 def test_a_promised_certificate_replaces_a_bound_one_that_does_not_fit_without_another_restart_of_the_site() -> None:
     state = read(bind(document(), "expired"))
     state["certificates"] = [promised_certificate()]
-    assert plan(state).changes == (Binding("*", 8531, "", None, "My", 0, True),)
+    assert plan(state).changes == (replaced(EXPIRED), Binding("*", 8531, "", None, "My", 0, True))
 
 
 def test_a_bound_one_that_fits_stays_though_another_is_promised() -> None:
     state = read(bind(document()))
     certificates_of(state).append(promised_certificate())
     assert plan(state).changes == ()
+
+
+def test_a_promised_one_can_be_asked_for_although_the_bound_one_fits() -> None:
+    state = read(bind(document()))
+    with pytest.raises(Refusal, match="The thumbprint is 'promised', but no earlier task foretold a certificate"):
+        plan(state, thumbprint="promised")
+    certificates_of(state).append(promised_certificate())
+    planned = plan(state, thumbprint="promised")
+    assert planned.changes == (replaced(GOOD), Binding("*", 8531, "", None, "My", 0, True))
+    assert (planned.values["thumbprint"], planned.values["certificate"]["promised"]) == (None, True)
+    ahead = predict(state, planned.changes, NOW)
+    assert plan(ahead, thumbprint="promised").changes == ()
+    assert replaced_certificates(ahead) == [GOOD]
+
+
+# --- what is noted of certificates that are replaced --------------------------------------------------------------------
+
+
+def noted(found: dict[str, Any], *thumbprints: str) -> dict[str, Any]:
+    found["registry"].setdefault(MARKS, {})["ReplacedCertificates"] = text(" ".join(thumbprints))
+    return found
+
+
+def test_a_certificate_is_noted_once_behind_those_of_before() -> None:
+    found = noted(bind(document(), "expired"), "AB" * 20)
+    assert plan(found).changes == (replaced(EXPIRED, "AB" * 20), Binding("*", 8531, "", GOOD, "My", 0))
+    # A run that was cut off between the note and the binding.
+    again = noted(bind(document(), "expired"), "AB" * 20, EXPIRED)
+    assert plan(again).changes == (Binding("*", 8531, "", GOOD, "My", 0),)
+    ahead = predict(read(found), plan(found).changes, NOW)
+    assert replaced_certificates(ahead) == ["AB" * 20, EXPIRED]
+    assert plan(ahead).changes == ()
+
+
+def test_one_that_is_bound_again_leaves_the_list() -> None:
+    found = noted(bind(document(), "longer"), GOOD, "AB" * 20)
+    planned = plan(found, thumbprint=GOOD)
+    assert planned.changes == (replaced(LONGER, "AB" * 20), Binding("*", 8531, "", GOOD, "My", 0))
+    alone = plan(noted(document(), GOOD))
+    about = f"Note on the server that {GOOD} is in use again"
+    assert alone.changes[1:3] == (Registry(MARKS_KEY, "ReplacedCertificates", "String", None, about), Binding("*", 8531, "", GOOD, "My", 0))
+    assert replaced_certificates(predict(read(noted(document(), GOOD)), alone.changes, NOW)) == []
+
+
+def test_one_that_the_kernel_lost_is_bound_once_more_and_replaces_nothing() -> None:
+    about = f"Note on the server that {GOOD} is in use again"
+    found = noted(bind(document(), "good", served=None), GOOD, LONGER)
+    assert plan(found).changes == (
+        Registry(MARKS_KEY, "ReplacedCertificates", "String", LONGER, about),
+        Binding("*", 8531, "", GOOD, "My", 0),
+    )
+
+
+def test_a_bare_binding_and_none_at_all_replace_nothing() -> None:
+    bare = plan(noted(document(), LONGER))
+    assert bare.changes == plan(document()).changes
+    assert not any(isinstance(change, Registry) and change.name == "ReplacedCertificates" for change in bare.changes)
+
+
+def test_nothing_is_noted_where_nothing_is_bound_anew() -> None:
+    assert plan(noted(bind(document()), GOOD, LONGER)).changes == ()
+
+
+# --- the site still serves what it served before ------------------------------------------------------------------------
+
+
+def finds(served: str | None, *, promised: bool = False, **differs: Any) -> State:
+    """A server whose binding is as wished, and what it finds at itself."""
+    found = bind(document())
+    found["certificates"]["My"][LONGER] = entry("longer")
+    state = read(found)
+    chain = [issued(served).der_base64, issued("good").der_base64] if served else []
+    return looked(state, FQDN, certificates=chain, promised=promised, **differs)
+
+
+def test_a_site_that_still_serves_an_old_certificate_of_the_machines_own_is_restarted() -> None:
+    assert plan(finds("longer")).changes == (RestartSite(), UNMARKED)
+    stopped = finds("longer")
+    assert stopped["iis"] is not None
+    stopped["iis"]["site"]["state"] = "Stopped"
+    assert plan(stopped).changes == (UNMARKED,)
+
+
+def test_a_site_that_serves_the_bound_certificate_is_left_alone() -> None:
+    assert plan(finds("good")).changes == ()
+    assert plan(finds(None)).changes == ()
+
+
+def test_a_foreign_certificate_is_a_load_balancers_and_no_restart_changes_it() -> None:
+    assert plan(finds("other")).changes == ()
+
+
+@pytest.mark.parametrize("differs", [{"port": 8530}, {"host_name": "other.corp.example"}, {"tls": False}, {"promised": True}])
+def test_only_what_was_found_over_tls_at_this_name_and_port_counts(differs: dict[str, Any]) -> None:
+    state = finds("longer")
+    state["endpoints"][0] |= differs  # type: ignore[typeddict-item]
+    assert plan(state).changes == ()
+
+
+def test_a_prediction_is_never_taken_for_what_the_site_serves() -> None:
+    state = finds("longer")
+    state["predicted"] = True
+    assert plan(state).changes == ()
+    bound = bind(document())
+    ahead = predict(read(bound), [Binding("*", 8531, "", None, "My", 0, True)], NOW)
+    del ahead["predicted"]
+    assert plan(looked(ahead, FQDN, certificates=[issued("good").der_base64])).changes == ()
+
+
+def test_a_binding_that_is_made_anew_is_not_restarted_for_what_is_found_before() -> None:
+    state = finds("longer")
+    assert plan(state, thumbprint=LONGER).changes == (replaced(GOOD), Binding("*", 8531, "", LONGER, "My", 0))
+
+
+# --- the rules of selection, for others ---------------------------------------------------------------------------------
+
+
+def chosen(state: State, current: str | None, **criteria: Any) -> str | None:
+    """What is selected where the certificate CURRENT is bound."""
+    binding: Any = current and {"protocol": "https", "ip_address": "*", "port": 8531, "host_name": "", "thumbprint": current, "store": "My"}
+    certificate = select(state, Criteria(FQDN, **criteria), binding, NOW).certificate
+    return certificate.thumbprint if certificate else None
+
+
+def test_what_is_bound_is_selected_while_it_fits_and_else_the_best() -> None:
+    state = read(with_certificates("good", "longer", "expired"))
+    assert chosen(state, GOOD) == GOOD
+    assert chosen(state, None) == chosen(state, EXPIRED) == chosen(state, "AB" * 20) == LONGER
+    assert chosen(state, GOOD, min_days_valid=300) == LONGER
+    assert chosen(state, GOOD, issuer="Corp Issuing CA", friendly_name="wsus") == GOOD
+    assert chosen(state, GOOD, issuer="Other CA") is None
+    assert chosen(state, GOOD, friendly_name="Other") is None
+
+
+def test_what_is_to_be_replaced_is_not_selected_bound_or_not() -> None:
+    state = read(with_certificates("good", "longer"))
+    assert chosen(state, GOOD, without=(GOOD,)) == LONGER
+    assert chosen(state, None, without=(LONGER,)) == GOOD
+    assert chosen(state, GOOD, without=(GOOD, LONGER)) is None
+    choice = select(state, Criteria(FQDN, without=(GOOD, LONGER)), None, NOW)
+    assert {each.thumbprint: why for each, why in choice.passed_over} == {GOOD: ("is to be replaced",), LONGER: ("is to be replaced",)}
+    assert f"{GOOD} (WSUS): is to be replaced" in none_fits(choice, FQDN)
+
+
+def test_other_names_have_to_be_covered_as_well() -> None:
+    state = read(with_certificates("good", "wildcard"))
+    wildcard = issued("wildcard").thumbprint
+    assert chosen(state, GOOD, other_names=(FQDN.upper(),)) == GOOD
+    assert chosen(state, GOOD, other_names=("wsus.corp.example",)) == wildcard
+    assert chosen(state, None, other_names=("wsus.corp.example", "wsus.other.example")) is None
+    choice = select(state, Criteria(FQDN, other_names=("wsus.other.example", "b.example")), None, NOW)
+    reasons = dict(choice.passed_over)[next(each for each, _why in choice.passed_over if each.thumbprint == GOOD)]
+    assert reasons == (f"is for {FQDN}, not for wsus.other.example", f"is for {FQDN}, not for b.example")
+
+
+def test_a_wildcard_is_covered_by_itself_alone() -> None:
+    state = read(with_certificates("good", "wildcard"))
+    assert chosen(state, GOOD, other_names=("*.Corp.example",)) == issued("wildcard").thumbprint
+    assert chosen(state, None, other_names=("*.example",)) is None
+
+
+def test_a_binding_that_is_promised_a_certificate_has_it() -> None:
+    state = read(with_certificates("good"))
+    promised: Any = {"protocol": "https", "ip_address": "*", "port": 8531, "host_name": "", "promised": True}
+    certificate = select(state, Criteria(FQDN, issuer="Other CA", without=(GOOD,)), promised, NOW).certificate
+    assert certificate is not None
+    assert (certificate.promised, certificate.thumbprint, certificate.store) == (True, "", "My")
+
+
+def test_a_promised_certificate_comes_before_any_other_whatever_is_asked_for() -> None:
+    state = read(with_certificates("good", "longer"))
+    certificates_of(state).append(promised_certificate())
+    assert chosen(state, None) == chosen(state, None, other_names=("x.example",), issuer="Other CA", min_days_valid=900) == ""
+    assert chosen(state, GOOD) == GOOD
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------
@@ -394,6 +580,19 @@ def test_of_several_bindings_on_the_port_the_one_for_the_name_then_the_one_for_a
     assert (find_binding(read(found), 8531, "b.corp.example") or {})["host_name"] == ""
     assert (find_binding(read(bind(document(), at="*:8531:a.corp.example")), 8531, FQDN) or {})["host_name"] == "a.corp.example"
     assert find_binding(read(found), 8530, FQDN) is None
+
+
+@pytest.mark.parametrize("addresses", [("10.0.0.5", "*"), ("10.0.0.9", "10.0.0.5"), ("10.0.0.5", ""), ("0.0.0.0", "10.0.0.5")])
+def test_of_several_addresses_the_same_binding_is_meant_whatever_their_order(addresses: tuple[str, str]) -> None:
+    found = document()
+    for order in (addresses, addresses[::-1]):
+        found["iis"]["sites"][0]["bindings"] = [
+            {"protocol": "http", "information": "*:8530:"},
+            *({"protocol": "https", "information": f"{address}:8531:", "ssl_flags": 0} for address in order),
+        ]
+        (binding,) = bindings_of(plan(found).changes)
+        assert binding.ip_address == next((address for address in addresses if address in ("*", "", "0.0.0.0")), "10.0.0.5")
+        assert plan(predict(read(found), plan(found).changes, NOW)).changes == ()
 
 
 # --- refusals of the state, what is shown --------------------------------------------------------------------------------

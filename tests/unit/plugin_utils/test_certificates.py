@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.securepatch.wsus.plugins.plugin_utils import certificates
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.certificates import (
     Certificate,
+    bears,
     choose,
     covers,
     parse,
@@ -252,6 +253,24 @@ def named(*dns_names: str, common_name: str | None = None, san: bool = True) -> 
 )
 def test_covers(certificate: Certificate, name: str, expected: bool) -> None:
     assert covers(certificate, name) is expected
+
+
+@pytest.mark.parametrize(
+    ("certificate", "name", "expected"),
+    [
+        (named("*.Corp.Example"), "*.corp.example.", True),
+        (named("wsus01.corp.example", "*.corp.example"), "*.corp.example", True),
+        (named(common_name="*.corp.example", san=False), "*.corp.example", True),
+        (named("*.corp.example"), "*.example", False),
+        (named("*.example"), "*.corp.example", False),
+        (named("wsus01.corp.example"), "*.corp.example", False),
+        (named("*.corp.example"), "wsus01.corp.example", True),
+        (named("wsus01.corp.example"), "wsus02.corp.example", False),
+        (Certificate(store="My", thumbprint="", friendly_name="", promised=True), "*.corp.example", True),
+    ],
+)
+def test_a_wildcard_that_was_asked_for_has_to_be_there_itself(certificate: Certificate, name: str, expected: bool) -> None:
+    assert bears(certificate, name) is expected
 
 
 labels = st.text(string.ascii_letters + string.digits + "-", min_size=1, max_size=12)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.changes import (
-    NO_WAY_BACK,
     ApplicationPool,
     Binding,
     BindingAbsent,
@@ -290,14 +289,14 @@ def test_a_synchronization_cannot_be_foretold_where_the_api_is_not_known() -> No
 
 def test_kinds_that_have_no_way_back_are_listed_and_told() -> None:
     events: Sequence[Change] = [RecyclePool("WsusPool"), RestartSite(), RestartService("WsusService"), Reboot(), StartSynchronization()]
-    assert set(NO_WAY_BACK) == {change.kind for change in events}
+    assert {each for each in Event.__subclasses__() if each.__module__ == Event.__module__} == {type(change) for change in events}
     assert not any(change.reversible for change in events)
     back, lost = way_back(read(), events, NOW)
     assert (back, lost) == ([], list(events))
 
 
 def test_every_other_kind_is_reversible() -> None:
-    kinds = [each for each in Change.__subclasses__() if each is not Event and each.kind not in NO_WAY_BACK]
+    kinds = [each for each in Change.__subclasses__() if each is not Event and each.__module__ == Change.__module__]
     assert len(kinds) == 8
     assert all(each.reversible for each in kinds)
 

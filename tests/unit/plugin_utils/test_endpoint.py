@@ -148,7 +148,7 @@ def closed_port() -> int:
 def look(https_port: int, http_port: int | None, ca_file: str | None, **others: Any) -> dict[str, Check]:
     values: dict[str, Any] = {"address": "127.0.0.1", "tls_required": None, "timeout": 2, "cold_seconds": 0} | others
     checks = check_server(values.pop("name", FQDN), https_port=https_port, http_port=http_port, ca_file=ca_file, **values)
-    assert len({check.id for check in checks}) == len(checks) == 16
+    assert len({check.id for check in checks}) == len(checks) == 17
     assert all(check.title and check.detail for check in checks)
     return {check.id: check for check in checks}
 
@@ -165,9 +165,9 @@ def healthy_certificate(**others: Any) -> Issued:
 
 
 def test_a_server_that_offers_https_passes_and_is_asked_nothing_but_what_it_should_be(ca_file: str, tmp_path: Path) -> None:
-    secure, plain = Site(served()), Site(served())
-    with web(secure, tls(healthy_certificate(), tmp_path)) as https_port, web(plain) as http_port:
-        checks = look(https_port, http_port, ca_file, tls_required=False)
+    secure, plain, healthy = Site(served()), Site(served()), healthy_certificate()
+    with web(secure, tls(healthy, tmp_path)) as https_port, web(plain) as http_port:
+        checks = look(https_port, http_port, ca_file, tls_required=False, thumbprint=healthy.thumbprint.lower())
     assert {check.status for check in checks.values()} == {"ok"}
     assert secure.asked == list(SERVICES.values())
     assert plain.asked == [CONTENT, REPORTING, *SERVICES.values()]
@@ -177,8 +177,9 @@ def test_a_server_that_offers_https_passes_and_is_asked_nothing_but_what_it_shou
 
 
 def test_a_server_that_requires_tls_passes_only_if_that_was_asked_for(ca_file: str, tmp_path: Path) -> None:
-    with web(Site(served()), tls(healthy_certificate(), tmp_path)) as https_port, web(Site(required())) as http_port:
-        wanted = look(https_port, http_port, ca_file, tls_required=True)
+    healthy = healthy_certificate()
+    with web(Site(served()), tls(healthy, tmp_path)) as https_port, web(Site(required())) as http_port:
+        wanted = look(https_port, http_port, ca_file, tls_required=True, thumbprint=healthy.thumbprint)
         unwanted = look(https_port, http_port, ca_file, tls_required=False)
         unasked = look(https_port, http_port, ca_file)
     assert {check.status for check in wanted.values()} == {"ok"}
@@ -186,6 +187,17 @@ def test_a_server_that_requires_tls_passes_only_if_that_was_asked_for(ca_file: s
     assert unwanted["http_clientwebservice"].detail == "403 Forbidden instead of 200: plain HTTP is not served"
     assert statuses(unasked, HTTP_SERVICES) == {"not_checked"}
     assert unasked["http_content"].status == unasked["http_reportingwebservice"].status == "ok"
+
+
+def test_another_certificate_than_the_bound_one_fails_alone_and_says_which(ca_file: str, tmp_path: Path) -> None:
+    served_one, bound = healthy_certificate(), healthy_certificate()
+    with web(Site(served()), tls(served_one, tmp_path)) as https_port, web(Site(served())) as http_port:
+        checks = look(https_port, http_port, ca_file, thumbprint=bound.thumbprint)
+        unasked = look(https_port, http_port, ca_file)
+    assert [check.id for check in checks.values() if check.status == "failed"] == ["certificate_bound"]
+    assert served_one.thumbprint in checks["certificate_bound"].detail
+    assert bound.thumbprint in checks["certificate_bound"].detail
+    assert unasked["certificate_bound"].status == "not_checked"
 
 
 def test_a_server_that_should_require_tls_and_does_not_fails(ca_file: str, tmp_path: Path) -> None:

@@ -98,7 +98,10 @@ def test_the_wish_is_what_it_is_judged_by() -> None:
     found = offering()
     found["certificates"]["My"][issued("longer").thumbprint] = entry("longer")
     assert judged(found).offers
-    assert judged(found, thumbprint=issued("longer").thumbprint).to_offer == (f"Bind the certificate {issued('longer').thumbprint} to *:8531",)
+    assert judged(found, thumbprint=issued("longer").thumbprint).to_offer == (
+        f"Note on the server that the certificate {issued('good').thumbprint} was replaced",
+        f"Bind the certificate {issued('longer').thumbprint} to *:8531",
+    )
     assert not judged(found, min_days_valid=365).offers
     assert not judged(found, issuer="Other CA").offers
     assert "Tell WSUS that it is wsus.corp.example" in " ".join(judged(bind(document(), "wildcard"), fqdn="wsus.corp.example").to_offer)
