@@ -24,9 +24,9 @@ def rollout_plan(
 ) -> dict[str, t.Any]:
     """Check the whole tree with what was seen, and say where every server stands, or with every problem why there are no waves."""
     in_run = list(hosts if only is None else only)
-    seen = _seen(in_run, hostvars)
+    seen = seen_of(in_run, hostvars)
     try:
-        tree = _tree(hosts, hostvars, seen)
+        tree = tree_of(hosts, hostvars, seen)
         waves = hierarchy.waves(tree, t.cast("hierarchy.Strategy", strategy), batch, in_run)
     except hierarchy.HierarchyError as error:
         return _refused(error.problems)
@@ -63,10 +63,10 @@ def rollout_waves(hosts: Sequence[str], hostvars: Hostvars) -> list[list[str]]:
 def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str] | None = None, check_mode: bool = False) -> list[str]:
     """The table at the end of a rollout, as lines."""
     in_run = list(hosts if only is None else only)
-    seen = _seen(in_run, hostvars)
+    seen = seen_of(in_run, hostvars)
     problems: Sequence[str] = next((plan["problems"] for name in in_run if (plan := hostvars[name].get("wsus_plan"))), [])
     try:
-        tree = _tree(hosts, hostvars, {})
+        tree = tree_of(hosts, hostvars, {})
     except hierarchy.HierarchyError:  # the plan has said it; every server is shown all the same
         tree = hierarchy.flat(hosts)
     outcomes: dict[str, rollout.Outcome] = {}
@@ -74,10 +74,24 @@ def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str]
     for name in in_run:
         outcome = hostvars[name].get("wsus_outcome")
         if outcome:
-            outcomes[name] = _outcome(outcome)
+            outcomes[name] = outcome_of(outcome)
         for result in (hostvars[name].get("wsus_moves") or {}).get("results") or []:
             moves.setdefault(str(result.get("item")), []).extend(result.get("changes") or [])
+    for name, trusted in _trusted_above(in_run, hostvars).items():
+        # In check mode its own wave foretells the same once more.
+        own = outcomes[name].changes if name in outcomes else ()
+        moves[name] = [*(change for change in trusted if change not in own), *moves.get(name, ())]
     return rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode, problems=problems)
+
+
+def _trusted_above(in_run: Sequence[str], hostvars: Hostvars) -> dict[str, list[str]]:
+    """What was changed of whom a downstream server trusts, in its upstream's wave, by server."""
+    found: dict[str, list[str]] = {}
+    for name in in_run:
+        for result in (hostvars[name].get("wsus_trusted") or {}).get("results") or []:
+            if result.get("changes"):
+                found.setdefault(str(result.get("item")), []).extend(result["changes"])
+    return found
 
 
 def rollout_failure(result: t.Any) -> str:
@@ -88,7 +102,8 @@ def rollout_failure(result: t.Any) -> str:
     return " ".join(failed) or str(result.get("msg") or "it gave no reason")
 
 
-def _outcome(outcome: Mapping[str, t.Any]) -> rollout.Outcome:
+def outcome_of(outcome: Mapping[str, t.Any]) -> rollout.Outcome:
+    """How a server's own wave ended, as the playbooks note it (C(wsus_outcome))."""
     return rollout.Outcome(
         ok=bool(outcome.get("ok")),
         task=outcome.get("task"),
@@ -101,11 +116,13 @@ def _outcome(outcome: Mapping[str, t.Any]) -> rollout.Outcome:
     )
 
 
-def _seen(names: Sequence[str], hostvars: Hostvars) -> dict[str, rollout.Seen]:
+def seen_of(names: Sequence[str], hostvars: Hostvars) -> dict[str, rollout.Seen]:
+    """What the plan saw of these servers."""
     return {name: rollout.Seen.from_result(hostvars[name].get("wsus_seen")) for name in names}
 
 
-def _tree(hosts: Sequence[str], hostvars: Hostvars, seen: Mapping[str, rollout.Seen]) -> hierarchy.Hierarchy:
+def tree_of(hosts: Sequence[str], hostvars: Hostvars, seen: Mapping[str, rollout.Seen]) -> hierarchy.Hierarchy:
+    """The tree of the inventory, checked with what was seen. Raises HierarchyError."""
     observed = {name: hierarchy.Observed.from_state(found.state) for name, found in seen.items() if found.state is not None}
     return hierarchy.build(hierarchy.read(hosts, hostvars, observed))
 

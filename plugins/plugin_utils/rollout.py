@@ -23,12 +23,15 @@ WIDTH = 110
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What the plan saw of one server: the result of its observation, or why there is none."""
+    """What the plan saw of one server: the result of its observation, or why there is none. obtains: whether it needs a certificate that will
+    be obtained; untrusted: the authorities that it does not trust yet and is to trust."""
 
     state: State | None = None
     verdict: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     fqdn: str | None = None
     problem: str | None = None
+    obtains: bool = False
+    untrusted: tuple[str, ...] = ()
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any] | None) -> Seen:
@@ -37,7 +40,9 @@ class Seen:
             return cls()
         if not result.get("verdict"):
             return cls(problem=str(result.get("msg") or "it gave no reason"))
-        return cls(cast("State", result["state"]), result["verdict"], result.get("fqdn"))
+        untrusted = tuple(str(each["thumbprint"]) for each in result.get("trust") or () if not each["present"])
+        obtains = bool(result.get("certificate_to_come"))
+        return cls(cast("State", result["state"]), result["verdict"], result.get("fqdn"), None, obtains, untrusted)
 
     @property
     def standing(self) -> str:
@@ -140,7 +145,7 @@ def _is_finished(
     require_tls: bool,
     now: datetime.datetime,
 ) -> bool:
-    if found.state is None or not found.verdict["offers_https"] or (require_tls and not found.verdict["requires_tls"]):
+    if found.state is None or found.untrusted or not found.verdict["offers_https"] or (require_tls and not found.verdict["requires_tls"]):
         return False
     server = hierarchy.servers[name]
     if server.upstream_fqdn and (found.state["api"] is None or not found.state["api"]["synchronization"]["upstream_ssl"]):
@@ -174,9 +179,12 @@ def _plan_note(
     elif found.verdict["blocked_by"]:
         parts.append(f"BLOCKED: {' '.join(found.verdict['blocked_by'])}")
     elif not found.verdict["offers_https"]:
-        parts.append("will offer HTTPS" + (" and require TLS" if require_tls else ""))
+        obtains = "will obtain a certificate and " if found.obtains else "will "
+        parts.append(f"{obtains}offer HTTPS" + (" and require TLS" if require_tls else ""))
     elif require_tls and not found.verdict["requires_tls"]:
         parts.append("will require TLS")
+    elif found.untrusted:
+        parts.append("will trust more authorities")
     return ", ".join(parts)
 
 
@@ -208,7 +216,7 @@ def result_lines(
     if check_mode:
         lines += _changes_to_make(hierarchy, outcomes, moves)
     if problems:
-        told = [line for problem in problems for line in _wrapped(f"-  {problem}")]
+        told = [line for problem in problems for line in wrapped(f"-  {problem}")]
         return [*lines, "", "The rollout could not be planned, and nothing was changed. Correct this, and run it again:", *told]
     return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode)]
 
@@ -219,7 +227,7 @@ def _changes_to_make(hierarchy: Hierarchy, outcomes: Mapping[str, Outcome], move
         own = outcomes[name].changes if name in outcomes else ()
         changes = [*own, *moves.get(name, ())]
         if changes:
-            lines += ["", f"{name}:", *(line for change in changes for line in _wrapped(f"-  {change}"))]
+            lines += ["", f"{name}:", *(line for change in changes for line in wrapped(f"-  {change}"))]
     return lines
 
 
@@ -245,10 +253,10 @@ def _next_steps(
     told: list[str] = []
     for name, outcome in outcomes.items():
         if not outcome.ok:
-            told += _wrapped(_with_name(name, str(outcome.message), hierarchy.servers))
+            told += wrapped(_with_name(name, str(outcome.message), hierarchy.servers))
     for name, outcome in outcomes.items():
         for note in outcome.notes:
-            told += _wrapped(f"{name}: {note}")
+            told += wrapped(f"{name}: {note}")
     failed = [name for name, outcome in outcomes.items() if not outcome.ok]
     waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
     pending = [name for name, outcome in outcomes.items() if outcome.standing == "restart pending"]
@@ -275,11 +283,11 @@ def _next_steps(
         steps.append("Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true:")
     lines = [*told, ""] if told else []
     for number, step in enumerate(steps, start=1):
-        lines += _wrapped(f"{number}. {step}")
+        lines += wrapped(f"{number}. {step}")
     if offering and not check_mode:
         lines += [f"   {outcome.url}  ({name})" for name, outcome in offering]
     if unchecked and not check_mode:
-        lines += _wrapped(f"Not checked from outside: {', '.join(unchecked)}.")
+        lines += wrapped(f"Not checked from outside: {', '.join(unchecked)}.")
     if check_mode:
         lines.append("Check mode: nothing was changed.")
     elif not steps:
@@ -294,5 +302,6 @@ def _with_name(name: str, message: str, servers: Collection[str]) -> str:
     return f"{name}, for {message}" if message.partition(": ")[0] in servers else f"{name}: {message}"
 
 
-def _wrapped(text: str) -> list[str]:
+def wrapped(text: str) -> list[str]:
+    """A text as lines for a terminal, all but the first indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent="   ", break_long_words=False, break_on_hyphens=False)
