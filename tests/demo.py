@@ -81,7 +81,7 @@ def digest(lines: Iterator[str]) -> Iterator[str]:
             inside = False
             if heading[1] == "PLAY":
                 yield f"\n[{time.monotonic() - started:5.1f} s] {heading[2]}"
-            task, shown = heading[2].removeprefix("securepatch.wsus.https_server : "), False
+            task, shown = re.sub(r"^securepatch\.wsus\.\w+ : ", "", heading[2]), False
         elif result := re.match(r"(changed|fatal|failed): \[(.*?)\](.*)", line):
             if not shown:
                 yield f"    {task}"

@@ -24,6 +24,9 @@ UPSTREAM, SERVER = "wsus01", "wsus02"
 NAME = f"{UPSTREAM}.corp.example"
 # In this order each has something to change, and what the next one needs is there.
 MODULES: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("wsus_trust", {"authorities": "{{ trust_authorities }}"}),
+    ("wsus_certificate", {"source": "enterprise_ca"}),
+    ("wsus_certificate", {"friendly_name": "Updates"}),
     ("wsus_app_pool", {}),
     ("wsus_ssl_binding", {}),
     ("wsus_configuressl", {}),
@@ -36,6 +39,7 @@ MODULES: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("wsus_configuressl", {"state": "absent"}),
     ("wsus_configuressl", {"fqdn": f"{SERVER}.corp.example"}),
 )
+AS_SYSTEM = {"become": True, "become_method": "ansible.builtin.runas", "become_user": "SYSTEM"}
 APART = ("wsus_restart", "synchronize")
 
 
@@ -58,12 +62,20 @@ def of_modules() -> int:
         {"name": "0 observed", f"{PREFIX}wsus_server_info": {"observed": "{{ seen.state }}"}},
     ]
     for number, (module, options) in enumerate(MODULES, start=1):
-        tasks += [
+        as_system = AS_SYSTEM if "enterprise_ca" in options.values() else {}
+        added: list[dict[str, Any]] = [
             {"name": f"{number} changing", f"{PREFIX}{module}": options, "register": "made", "failed_when": "not made.changed"},
             {"name": f"{number} as wished", f"{PREFIX}{module}": options, "register": "made", "failed_when": "made.changed"},
             {"name": f"{number} observed", f"{PREFIX}{module}": {**options, "observed": "{{ made.state }}"}},
         ]
-    fleet = {"domain": "corp.example", "servers": {UPSTREAM: {"stage": "offered"}, SERVER: {"upstream": UPSTREAM}}}
+        tasks += [{**task, **as_system} for task in added]
+    bare = {"upstream": UPSTREAM, "certificate": "none", "trusts_ca": False, "intermediates": False}
+    fleet = {
+        "domain": "corp.example",
+        "ca": {},
+        "variables": {"trust_authorities": ["{ca_chain_file}"]},
+        "servers": {UPSTREAM: {"stage": "offered"}, SERVER: bare},
+    }
     with bench(fleet) as lab:
         run = lab.playbook([{"hosts": SERVER, "gather_facts": False, "tasks": tasks}])
         counts = Counter(task.name for task, _trip in trips_of(run, lab.trips()))
@@ -73,7 +85,7 @@ def of_modules() -> int:
         apart = module in APART or any(one in APART for one in options)
         wrong = (changing > 2 and not apart) or wished != 1 or observed != 0
         missed += wrong
-        given = ", ".join(f"{name}: {str(value).lower()}" for name, value in options.items() if name != "upstream")
+        given = ", ".join(f"{name}: {str(value).lower()}" for name, value in options.items() if name not in ("upstream", "authorities"))
         limits = "missed" if wrong else "apart" if apart else "kept"
         rows.append((f"`{module}`{f' ({given})' if given else ''}", changing if number else "", wished, observed, limits))
     print("\nTrips of each module:\n")
@@ -86,7 +98,12 @@ def of_modules() -> int:
 
 def of_rollouts() -> int:
     """Measure and print; how many limits were missed."""
-    fleet = yaml.safe_load((ROOT / "tests" / "lab" / "fleets" / "nine.yml").read_text(encoding="utf-8"))
+    return sum(of_rollout(name) for name in ("nine", "nine_with_certificates"))
+
+
+def of_rollout(name: str) -> int:
+    """Measure and print the rollout over one fleet; how many limits were missed."""
+    fleet = yaml.safe_load((ROOT / "tests" / "lab" / "fleets" / f"{name}.yml").read_text(encoding="utf-8"))
     missed = 0
     with bench(fleet) as lab:
         runs: Sequence[tuple[str, dict[str, Any]]] = (
@@ -99,7 +116,7 @@ def of_rollouts() -> int:
             before = len(lab.trips())
             run = lab.playbook(f"{PREFIX}rollout", https_server_restart="services", **variables)
             trips = lab.trips()[before:]
-            print(f"\nThe rollout over {len(fleet['servers'])} servers, {title}:\n")
+            print(f"\nThe rollout over {name}.yml, {title}:\n")
             print(of_tasks(run, trips, list(fleet["servers"])))
             if "nothing left" in title:
                 made = Counter(trip.server for trip in trips)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import ssl
@@ -14,11 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
+
 from tests.integration.controller import Controller, Run
 from tests.lab.host import Trip
 from tests.lab.lab import Lab
 
 ROLLOUT = "securepatch.wsus.rollout"
+RENEWAL = "securepatch.wsus.renew_certificates"
 CHANGE = "securepatch.wsus.wsus_change"
 QUICK = {"https_server_restart": "services", "https_server_cold_seconds": 2, "https_server_check_timeout": 3}
 #: The five services that must require TLS [BP, CFG], each with a page of its own.
@@ -38,6 +42,25 @@ def rollout(fleet: Controller, *arguments: str, **variables: Any) -> Run:
     assert "Traceback" not in run.output
     assert "Unhandled exception" not in run.output
     return run
+
+
+def renewal(fleet: Controller, *arguments: str, **variables: Any) -> Run:
+    """Run the renewal of certificates. Whatever happens, no host is unreachable to Ansible, no machine is restarted, and nobody sees a
+    traceback."""
+    run = fleet.playbook(RENEWAL, *arguments, **{**QUICK, **variables})
+    assert not run.unreachable, run.output
+    assert "Traceback" not in run.output
+    assert "Unhandled exception" not in run.output
+    assert [one for one in fleet.lab.raw_commands if one.command in {"restart", "boot time", "refused"}] == []
+    return run
+
+
+def set_variables(lab: Lab, name: str, **variables: Any) -> None:
+    """Give a host of the inventory more variables."""
+    inventory = yaml.safe_load(lab.inventory.read_text())
+    group = next(group for group in inventory.values() if name in group["hosts"])
+    group["hosts"][name] |= variables
+    lab.inventory.write_text(yaml.safe_dump(inventory, sort_keys=False))
 
 
 # --- what the servers serve ------------------------------------------------------------------------------------------
@@ -114,6 +137,72 @@ def locked_out(lab: Lab) -> list[str]:
             if status != 200:
                 found.append(f"{name}, which synchronizes from {upstream}: {service} answers {status}")
     return found
+
+
+def served(lab: Lab, name: str) -> str | None:
+    """The thumbprint of the certificate that a server shows on its HTTPS port, good or bad; None where it shows none."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    called = lab.fleet.known_as(lab.fleet.servers[name])
+    try:
+        with (
+            socket.create_connection((lab.address(name), lab.fleet.servers[name].ports[1]), 5) as plain,
+            anybody.wrap_socket(plain, server_hostname=called) as connection,
+        ):
+            return hashlib.sha1(connection.getpeercert(binary_form=True) or b"", usedforsecurity=False).hexdigest().upper()
+    except OSError:
+        return None
+
+
+def bound(lab: Lab, name: str) -> str | None:
+    """The thumbprint of the certificate that the WSUS site of a server binds."""
+    with lab.machine(name).lock:
+        bindings = lab.machine(name).document["iis"]["sites"][0]["bindings"]
+        return next((one.get("certificate_hash") for one in bindings if one["protocol"] == "https"), None)
+
+
+def store(lab: Lab, name: str, which: str = "My") -> set[str]:
+    """The thumbprints in a store of a machine."""
+    with lab.machine(name).lock:
+        return set(lab.machine(name).document["certificates"].get(which, {}))
+
+
+def marks(lab: Lab, name: str) -> dict[str, str]:
+    """The marks that the collection left on a machine."""
+    with lab.machine(name).lock:
+        found = lab.machine(name).document["registry"].get(r"HKLM:\SOFTWARE\securepatch.wsus", {})
+        return {mark: str(value["data"]) for mark, value in found.items()}
+
+
+def works_over_tls(lab: Lab, name: str) -> bool:
+    """Whether the five answer over TLS, with a certificate for the server's name that the root of the lab's CA is above."""
+    return services(lab, name, tls=True) == {200}
+
+
+@contextmanager
+def watched_over_tls(lab: Lab, names: Sequence[str], *, every: float = 0.2) -> Iterator[dict[str, set[str | None]]]:
+    """While this is entered, see again and again that these servers work over TLS. What is yielded has, at the end, by server every
+    thumbprint that was shown; None among them where a server did not work when it was asked, and a moment later either."""
+    shown: dict[str, set[str | None]] = {name: set() for name in names}
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(every):
+            for name in names:
+                if not works_over_tls(lab, name):
+                    # What is being bound at this moment has to be there when it is asked again.
+                    time.sleep(0.1)
+                    if not works_over_tls(lab, name):
+                        shown[name].add(None)
+                shown[name] |= {served(lab, name)} - {None}
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield shown
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager
@@ -201,7 +290,7 @@ def change_trips(lab: Lab, since: int = 0) -> dict[str, list[Trip]]:
 def documents(lab: Lab) -> dict[str, str]:
     """Every machine's document, to be compared later."""
     found = {}
-    for name in lab.fleet.servers:
+    for name in lab.fleet.members:
         with lab.machine(name).lock:
             found[name] = repr(lab.machine(name).document)
     return found
@@ -216,4 +305,24 @@ def assert_nothing_to_do(fleet: Controller, *arguments: str, **variables: Any) -
     known = [name for name, server in fleet.lab.fleet.servers.items() if server.in_inventory]
     assert sorted(trip.server for trip in trips(fleet.lab, since)) == sorted(known), "one trip for each"
     assert {happened for _was, _now, happened in table(run).values()} == {"finished already, nothing to do"}
+    assert documents(fleet.lab) == before
+
+
+def masked(found: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Changes by server, sorted, without what tells one certificate from another: check mode cannot know the one that is still to come."""
+    unknown = r"\b[0-9A-F]{40}\b|that is still to come"
+    return {name: sorted(re.sub(unknown, "...", sentence) for sentence in sentences) for name, sentences in found.items()}
+
+
+def assert_nothing_due(fleet: Controller, *arguments: str, **variables: Any) -> None:
+    """A renewal that finds nothing due: one trip to each server, none to a client, no change, no task that says changed."""
+    before, since = documents(fleet.lab), len(fleet.lab.trips)
+    run = renewal(fleet, *arguments, **variables)
+    assert run.code == 0, run.output
+    assert run.changed == []
+    known = [name for name, server in fleet.lab.fleet.servers.items() if server.in_inventory]
+    assert sorted(trip.server for trip in trips(fleet.lab, since)) == sorted(known), "one trip for each"
+    assert waves(run) == []
+    assert {happened for _ended, _ends, happened in table(run).values()} == {"nothing to do"}
+    assert said(run) == "Nothing is left to do."
     assert documents(fleet.lab) == before

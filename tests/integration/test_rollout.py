@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration.certificates import pem
 from tests.integration.controller import ROOT, Controller
 from tests.integration.rollouts import (
     QUICK,
@@ -25,11 +26,13 @@ from tests.integration.rollouts import (
     last_synchronization,
     listed_changes,
     locked_out,
+    masked,
     offers,
     plan,
     requires,
     rollout,
     said,
+    set_variables,
     source,
     table,
     watched,
@@ -38,9 +41,15 @@ from tests.integration.rollouts import (
 from tests.lab.host import Trip
 from tests.lab.lab import Lab
 
-NINE = ROOT / "tests" / "lab" / "fleets" / "nine.yml"
+NINE = ROOT / "tests" / "lab" / "fleets" / "nine_with_certificates.yml"
 TWO: dict[str, Any] = {"servers": {"wsus01": {}, "wsus02": {"upstream": "wsus01"}}}
 THREE: dict[str, Any] = {"servers": {"wsus01": {}, "wsus02": {"upstream": "wsus01"}, "wsus03": {"upstream": "wsus01"}}}
+#: Servers of a domain with a CA that nobody trusts yet, and no certificate anywhere.
+NOTHING: dict[str, Any] = {
+    "ca": {},
+    "variables": {"certificate_source": "enterprise_ca", "certificate_key_algorithm": "ECDSA_P256", "trust_authorities": ["{ca_chain_file}"]},
+    "defaults": {"certificate": "none", "trusts_ca": False, "intermediates": False},
+}
 
 Start = Callable[..., Controller]
 
@@ -385,6 +394,145 @@ def test_tls_is_not_required_while_a_downstream_server_that_nobody_named_comes_o
     allowed = rollout(fleet, wsus_require_tls=True, https_server_ignore_downstream=["branch.corp.example"])
     assert allowed.code == 0, allowed.output
     assert requires(fleet.lab, "wsus01")
+
+
+# --- certificates and trust ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["bottom_up", pytest.param("top_down", marks=pytest.mark.every_core)])
+def test_from_no_certificate_and_no_trust_to_tls_required(controller: Start, strategy: str) -> None:
+    fleet = controller({**NOTHING, "servers": THREE["servers"]})
+    lab, variables = fleet.lab, {"wsus_require_tls": True, "wsus_strategy": strategy}
+    before = documents(lab)
+    foretold = rollout(fleet, "--check", **variables)
+    assert foretold.code == 0, foretold.output
+    assert (documents(lab), change_trips(lab), lab.ca.requests) == (before, {}, [])
+    with watched(lab) as problems:
+        real = rollout(fleet, **variables)
+    assert real.code == 0, real.output
+    assert problems == []
+    assert plan(real) == plan(foretold)
+    assert any("HTTP, will obtain a certificate and offer HTTPS and require TLS" in line for line in plan(real))
+    # Check mode cannot know a certificate that is still to come; all else it says as it is then done, and in the table once.
+    did = masked(changes(real))
+    assert masked(listed_changes(foretold)) == did
+    assert {name: sorted(set(sentences)) for name, sentences in masked(changes(foretold)).items()} == did
+    assert {name: row[:2] for name, row in table(foretold).items()} == {name: row[:2] for name, row in table(real).items()}
+    assert {name: row[2].removesuffix(" to make") for name, row in table(foretold).items()} == {name: row[2] for name, row in table(real).items()}
+    assert {name: row[2] for name, row in table(real).items()} == {name: f"{len(sentences)} changes" for name, sentences in did.items()}
+    assert_moved_after_their_upstream(lab)
+    for name, trips_of in change_trips(lab).items():
+        kinds = [change for trip in trips_of for change in trip.changes]
+        assert kinds.index("trust") < kinds.index("certificate_enroll") < kinds.index("binding"), name
+        assert "synchronization" not in kinds[: kinds.index("trust")], name
+        assert requires(lab, name)
+    assert {one.server for one in lab.ca.requests} == set(lab.fleet.servers)
+    assert len(lab.ca.requests) == 3
+    assert_nothing_to_do(fleet, **variables)
+
+
+def test_a_request_that_the_ca_leaves_pending_fails_its_wave_and_is_collected_by_the_next_run(controller: Start) -> None:
+    fleet = controller({**NOTHING, "servers": THREE["servers"]})
+    lab = fleet.lab
+    lab.ca.mode = "pending"
+    assert "Request 1 is pending at" in said(rollout(fleet, "--limit", "wsus02"))
+    lab.ca.mode = "issue"
+    run = rollout(fleet)
+    assert run.code != 0
+    shown = table(run)
+    assert shown["wsus02"] == ("HTTP", "HTTP", "FAILED in 'Ask the enterprise CA as the computer account', nothing changed before")
+    assert shown["wsus03"][1] == "offers HTTPS"
+    assert shown["wsus01"] == ("HTTP", "HTTP", "its wave did not start")
+    assert "wsus02: Request 1 is pending at CA01.corp.example\\Lab Issuing CA 1: a manager of the CA has to issue it" in said(run)
+    assert "Mend what failed on wsus02, and run this again" in said(run)
+    assert locked_out(lab) == []
+    lab.ca.decide(1, "issue")
+    again = rollout(fleet)
+    assert again.code == 0, again.output
+    assert [(one.number, one.server) for one in lab.ca.requests if one.server == "wsus02"] == [(1, "wsus02")], "no other was asked for"
+    assert_moved_after_their_upstream(lab)
+    assert_nothing_to_do(fleet)
+
+
+def test_requests_for_any_ca_are_waited_for_and_then_it_goes_on(controller: Start) -> None:
+    fleet = controller({**NOTHING, "ca": None, "servers": TWO["servers"]})
+    lab, variables = fleet.lab, {"certificate_source": "csr"}
+    first = rollout(fleet, **variables, wsus_max_failures=2)
+    assert first.code != 0
+    for name in ("wsus01", "wsus02"):
+        assert table(first)[name] == ("HTTP", "HTTP", f"FAILED in 'Wait for its certificate' after {len(changes(first)[name])} changes")
+        assert f"{name}: The request for its certificate waits for an answer. Have wsus-requests/{name}.csr signed by the CA" in said(first)
+    assert {kind for trips_of in change_trips(lab).values() for trip in trips_of for kind in trip.changes} == {"trust", "certificate_request"}
+    since = len(lab.trips)
+    still = rollout(fleet, **variables)
+    assert still.code != 0
+    assert table(still)["wsus02"] == ("HTTP", "HTTP", "FAILED in 'Wait for its certificate', nothing changed before")
+    assert table(still)["wsus01"][2] == "its wave did not start"
+    assert change_trips(lab, since) == {}
+    for name in ("wsus01", "wsus02"):
+        file = fleet.folder / "wsus-requests" / f"{name}.csr"
+        file.with_suffix(".cer").write_bytes(pem(lab.authorities.lab.sign(file.read_text())))
+    done = rollout(fleet, **variables)
+    assert done.code == 0, done.output
+    assert {now for _was, now, _happened in table(done).values()} == {"offers HTTPS"}
+    assert_moved_after_their_upstream(lab)
+    assert_nothing_to_do(fleet, **variables)
+
+
+def test_a_downstream_server_is_given_the_trust_in_its_upstream_before_it_moves(controller: Start) -> None:
+    # wsus02's own certificate is of a CA that it does trust; that of its upstream is not.
+    downstream = {"upstream": "wsus01", "certificate": "untrusted_ca", "trusts_ca": ["other"]}
+    fleet = controller({"servers": {"wsus01": {}, "wsus02": downstream}})
+    lab = fleet.lab
+    both = fleet.folder / "both.pem"
+    both.write_text(lab.ca_chain_file.read_text() + lab.other_ca_file.read_text())
+    variables = {"wsus_strategy": "top_down", "https_server_ca_file": str(both)}
+
+    # With the wrong file nothing is changed on it, and it goes on synchronizing over HTTP.
+    set_variables(lab, "wsus02", trust_authorities=[str(lab.other_ca_file)])
+    before = documents(lab)["wsus02"]
+    wrong = rollout(fleet, **variables)
+    assert wrong.code != 0
+    assert table(wrong)["wsus01"][2].startswith("FAILED in 'See that its downstream servers trust it' after ")
+    assert table(wrong)["wsus02"] == ("HTTP", "HTTP", "its wave did not start")
+    assert "wsus02: this server does not trust the certificate found at wsus01.corp.example:8531" in said(wrong)
+    assert "None of the authorities that were given is the root above it" in said(wrong)
+    assert documents(lab)["wsus02"] == before
+    assert locked_out(lab) == []
+
+    set_variables(lab, "wsus02", trust_authorities=[str(both)])
+    right = rollout(fleet, **variables)
+    assert right.code == 0, right.output
+    kinds = [change for trip in change_trips(lab)["wsus02"] for change in trip.changes]
+    assert kinds.index("trust") < kinds.index("synchronization")
+    assert kinds.count("trust") == 1, "the root; the others were there"
+    assert_moved_after_their_upstream(lab)
+    assert table(right)["wsus02"][2] == f"{len(changes(right)['wsus02'])} changes"
+    assert_nothing_to_do(fleet, **variables)
+
+
+def test_a_file_of_authorities_that_cannot_be_used_stops_the_rollout_before_anything_is_changed(controller: Start) -> None:
+    fleet = controller({**NOTHING, "servers": TWO["servers"]})
+    lab, before = fleet.lab, documents(fleet.lab)
+    leaf = fleet.folder / "leaf.pem"
+    leaf.write_text(lab.authorities.lab.issue("wsus01.corp.example", ["wsus01.corp.example"]).certificate_pem)
+    for file, why in {leaf: "is no authority: whoever has its key could become anybody", leaf.with_name("none.pem"): "No such file"}.items():
+        run = rollout(fleet, wsus_max_failures=2, trust_authorities=[str(lab.ca_chain_file), str(file)])
+        assert run.code != 0
+        assert f"wsus01: {'' if file == leaf else 'The file of authorities '}" in said(run)
+        assert why in said(run)
+        assert (documents(lab), lab.ca.requests) == (before, [])
+    assert rollout(fleet).code == 0
+
+    # Servers that are finished are given what they do not trust yet, and nothing else.
+    both = {"trust_authorities": [str(lab.ca_chain_file), str(lab.other_ca_file)]}
+    more = rollout(fleet, **both)
+    assert more.code == 0, more.output
+    assert [line.endswith(", will trust more authorities") for line in plan(more) if "offers HTTPS" in line] == [True, True]
+    (added,) = {sentence for sentences in changes(more).values() for sentence in sentences}
+    assert added.endswith("(CN=Other Root CA) to the store Trusted Root Certification Authorities")
+    assert table(more) == dict.fromkeys(("wsus01", "wsus02"), ("offers HTTPS", "offers HTTPS", "1 change"))
+    assert_nothing_to_do(fleet, **both)
 
 
 # --- how it is told --------------------------------------------------------------------------------------------------
