@@ -15,7 +15,7 @@ from typing import Any
 from ansible import constants as C
 from ansible.errors import AnsibleError
 
-from ..plugin_utils.certificate_changes import Collect, Enroll, ImportPfx, NameCertificate, RemoveCertificate, RemoveLeftover
+from ..plugin_utils.certificate_changes import FRIENDLY_NAME, Collect, Enroll, ImportPfx, NameCertificate, RemoveCertificate, RemoveLeftover
 from ..plugin_utils.certificates import parse
 from ..plugin_utils.changes import Change, Registry
 from ..plugin_utils.controller_files import certificates_from, read_file, write_text
@@ -148,11 +148,14 @@ class ActionModule(ServerAction):
             told = "The CA says that it issued a certificate, but there is no new one in the computer's Personal store."
             raise Stop(told, changed=True, changes=done, state=state)
         against = [f"{each['thumbprint']}: {'; '.join(against_wish(parse(each), self._wished, values['fqdn'], now))}" for each in new]
-        removals = [RemoveCertificate(each["store"], each["thumbprint"]) for each in new]
-        state = self._change(removals)
+        # Only what bears the name that was asked for is certainly ours: another program may have installed one in the meantime.
+        ours = [each for each in new if each["friendly_name"] == (self._wished.friendly_name or FRIENDLY_NAME)]
+        removals = [RemoveCertificate(each["store"], each["thumbprint"]) for each in ours]
+        state = self._change(removals) if removals else state
+        gone = "It was removed again, and its key. " if removals else ""
         raise Stop(
-            f"The CA issued a certificate that cannot be used, {'. '.join(against)}. It was removed again, and its key. A CA takes names from the "
-            "request only where the template says 'Supply in the request', and how long a certificate lasts is the template's.",
+            f"The CA issued a certificate that cannot be used, {'. '.join(against)}. {gone}A CA takes names from the request only where the "
+            "template says 'Supply in the request', and how long a certificate lasts is the template's.",
             changed=True,
             changes=[*done, *(change.describe() for change in removals)],
             state=state,

@@ -231,15 +231,17 @@ def test_why_it_cannot_be_used_is_told(wish: dict[str, Any], why: str) -> None:
     assert personal(machine) == {EXPIRED}
 
 
-def test_what_somebody_else_installed_and_uses_meanwhile_stays() -> None:
+@pytest.mark.parametrize(("name", "used"), [("WSUS", True), ("x", False)])
+def test_what_somebody_else_installed_meanwhile_stays(name: str, used: bool) -> None:
     machine = made()
     observed, _plugin = run(machine, check=True, **ENROLL)
     before = {**observed["state"], "certificates": [each for each in observed["state"]["certificates"] if each["thumbprint"]]}
     del before["predicted"]
-    theirs = {"der": leaf("other").der_base64, "has_private_key": True, "friendly_name": "x"}
+    theirs = {"der": leaf("other").der_base64, "has_private_key": True, "friendly_name": name}
     machine.document["certificates"]["My"][leaf("other").thumbprint] = theirs
     rdp = r"HKLM:\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp"
-    machine.document["registry"][rdp] = {"SSLCertificateSHA1Hash": {"kind": "Binary", "data": leaf("other").thumbprint}}
+    if used:
+        machine.document["registry"][rdp] = {"SSLCertificateSHA1Hash": {"kind": "Binary", "data": leaf("other").thumbprint}}
     result, _plugin = run(machine, observed=before, intrude=without_names, **ENROLL)
     assert "It was removed again" in result["msg"]
     assert personal(machine) == {EXPIRED, leaf("other").thumbprint}
