@@ -56,7 +56,7 @@ def renewal_result(
     except hierarchy.HierarchyError:  # the plan has said it; every server is shown all the same
         tree = hierarchy.flat(hosts)
     found = {name: outcome for name in in_run if (outcome := hostvars[name].get("wsus_outcome"))}
-    outcomes = {name: (_with_pins(outcome_of(outcome), hostvars[name]), outcome.get("ends") or None) for name, outcome in found.items()}
+    outcomes = {name: (_with_pins(outcome_of(outcome), hostvars[name]), outcome.get("ends")) for name, outcome in found.items()}
     problems: Sequence[str] = plan.get("problems") or []
     wish = renewal.RenewalWish() if problems else _wish(days, remove_old)
     return renewal.renewal_lines(

@@ -147,7 +147,10 @@ class Binding(Change):
         BindingAbsent(self.ip_address, self.port, self.host_name).predict(state, now)
         site_of(state)["bindings"].append(binding)
         if (self.thumbprint or self.promised) and state["http_sys"] is not None:
-            state["http_sys"].append({"endpoint": kernel_endpoint(binding), "thumbprint": self.thumbprint, "store": self.store})
+            # One certificate for each address and port, or name and port: another binding of the same endpoint gets this one as well.
+            endpoint = kernel_endpoint(binding)
+            others = [entry for entry in state["http_sys"] if entry["endpoint"].casefold() != endpoint.casefold()]
+            state["http_sys"] = [*others, {"endpoint": endpoint, "thumbprint": self.thumbprint, "store": self.store}]
         if state["setup"] and state["setup"]["using_ssl"]:
             _api_may_answer(state)
         _promise(state)

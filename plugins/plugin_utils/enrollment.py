@@ -336,7 +336,7 @@ def _from_pfx(state: State, wish: CertificateWish, fqdn: str, pfx: Pfx | None, k
             "openssl pkcs12 -export -legacy)."
         )
     imported = ImportPfx(pfx.leaf.der, wish.friendly_name or FRIENDLY_NAME, pfx.file)
-    return [*_help_the_chain(pfx.leaf, pfx.rest), imported]
+    return [*_help_the_chain(pfx.leaf, [*pfx.rest, *known]), imported]
 
 
 # --- removing ------------------------------------------------------------------------------------------------------------

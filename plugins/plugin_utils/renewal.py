@@ -119,9 +119,7 @@ def _is_own(state: State, endpoint: Endpoint) -> bool:
 def _cleanup(state: State, wish: RenewalWish) -> list[str]:
     if not wish.remove_old:
         return []
-    there = {each["thumbprint"] for each in state["certificates"] or []}
-    free = [one for one in replaced_certificates(state) if one not in there or not used_by(state, one)]
-    return [f"the replaced certificate {one} is to be removed" for one in free]
+    return [f"the replaced certificate {one} is to be removed" for one in replaced_certificates(state) if not used_by(state, one)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,7 +58,9 @@ class OnMachine(wsus_certificate.ActionModule):
 
     def _make_tmp_path(self, remote_user: str | None = None) -> str:
         with self.machine.lock:
-            return self.machine.disk.make_folder(FOLDER) + "\\."
+            # What Ansible remembers it removes at the end of the task, and says nothing where it cannot.
+            self._connection._shell.tmpdir = self.machine.disk.make_folder(FOLDER) + "\\."
+        return str(self._connection._shell.tmpdir)
 
     def _transfer_file(self, local_path: str, remote_path: str) -> str:
         assert stat.S_IMODE(Path(local_path).stat().st_mode) == 0o600
@@ -180,6 +182,18 @@ def test_a_request_that_the_ca_denied_or_does_not_know_is_forgotten() -> None:
     assert result["changes"] == [ASKED]
 
 
+def test_a_request_whose_key_is_gone_is_forgotten_too() -> None:
+    machine = made(mode="pending")
+    run(machine, **ENROLL)
+    machine.document["ca"]["mode"] = "issue"
+    machine.document["certificates"]["Request"] = {}
+    result, _plugin = run(machine, **ENROLL)
+    assert "No key waits on this server for this certificate." in result["msg"]
+    assert result["msg"].endswith("so the next run asks anew.")
+    assert marks_of(machine) == {}
+    assert run(machine, **ENROLL)[0]["changes"] == [ASKED]
+
+
 def test_a_ca_that_does_not_answer_leaves_the_request() -> None:
     machine = made(mode="pending")
     run(machine, **ENROLL)
@@ -206,11 +220,13 @@ def without_names(action: OnMachine, module: str, arguments: dict[str, Any]) -> 
 
 def test_a_certificate_that_cannot_be_used_is_removed_again() -> None:
     machine = made()
+    short = issued("short").thumbprint
+    machine.document["certificates"]["My"][short] = entry("short")
     result, plugin = run(machine, intrude=without_names, **ENROLL)
     assert result["failed"]
     assert "The CA issued a certificate that cannot be used, " in result["msg"]
     assert f"is for other.corp.example, not for {FQDN}. It was removed again, and its key." in result["msg"]
-    assert personal(machine) == {EXPIRED}
+    assert personal(machine) == {EXPIRED, short}, "what was there before stays"
     (removed,) = [arguments["changes"] for name, arguments in plugin.trips if name == "wsus_change"][1:]
     assert [change["kind"] for change in removed] == ["certificate_remove"]
     assert result["changes"] == [ASKED, f"Remove the certificate {removed[0]['thumbprint']} and its private key from the store Personal"]
@@ -282,7 +298,10 @@ def test_what_was_issued_and_cannot_be_installed_waits_for_trust() -> None:
     machine.document["certificates"]["CA"] = {}
     result, _plugin = run(machine, **ENROLL)
     assert result["failed"]
+    assert f"Request 1 was issued by {CA}, but this server could not install the certificate: " in result["msg"]
     assert "does not have the certificates of the authority above it" in result["msg"]
+    assert result["msg"].endswith("The server keeps the key and the number: the next run collects the certificate, and asks for no other.")
+    assert (result["changed"], result["changes"]) == (True, [ASKED])
     assert marks_of(machine) == {"PendingRequest": f"1 {CA}"}
     result, _plugin = run(machine, **ENROLL)
     assert result["failed"]
@@ -404,6 +423,7 @@ def test_a_pfx_is_installed_through_a_folder_that_is_noted_and_goes(tmp_path: Pa
     assert (seen["marks"], seen["files"]) == ({"TransferFolder": FOLDER}, [FOLDER + "\\certificate.pfx"])
     assert (seen["key_storage"], seen["store_location"], seen["store_name"]) == ("machine", "LocalMachine", "My")
     assert (marks_of(machine), machine.disk.files(), machine.disk.is_folder(FOLDER)) == ({}, {}, False)
+    assert plugin._connection._shell.tmpdir is None
     assert [name for name, _arguments in plugin.trips] == ["wsus_state", "wsus_change", "win_certificate_store", "win_file", "wsus_change"]
     again, plugin = run(machine, **arguments)
     assert (again["changed"], len(plugin.trips)) == (False, 1)

@@ -161,6 +161,13 @@ def test_every_fault_of_the_tree_is_a_problem_of_its_own() -> None:
     assert (plan["due"], plan["waves"]) == ({}, [])
 
 
+def test_the_tree_is_checked_with_what_was_seen() -> None:
+    found = variables()
+    del found["west"]["wsus_upstream"]
+    (problem,) = renewal_plan(HOSTS, found)["problems"]
+    assert problem.startswith("west has no upstream in the inventory but synchronizes from top.corp.example")
+
+
 def test_a_server_that_was_not_seen_is_due_and_not_reached() -> None:
     found = variables()
     found["east"]["wsus_seen"] = {"failed": True, "msg": "east: The connection failed: refused"}

@@ -97,12 +97,12 @@ def self_signed(common_name: str = FQDN, *, authority: bool = False, not_before:
     return Issued(builder.sign(key, hashes.SHA256()), private)
 
 
-def signed_across(authority: Authority, by: Authority, days: int = 300) -> x509.Certificate:
-    """Another certificate for an authority's name and key, issued by BY; by itself: renewed."""
-    builder = x509.CertificateBuilder().subject_name(authority.certificate.subject).issuer_name(by.certificate.subject)
-    builder = builder.public_key(authority.key.public_key()).serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(NOW - 9 * DAY).not_valid_after(NOW + days * DAY)
-    return builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(by.key, hashes.SHA256())
+def signed_across(of: Authority, by: Authority, *, authority: bool = True) -> x509.Certificate:
+    """Another certificate for an authority's name and key, issued by BY; by itself: renewed. AUTHORITY: whether it says that it is one."""
+    builder = x509.CertificateBuilder().subject_name(of.certificate.subject).issuer_name(by.certificate.subject)
+    builder = builder.public_key(of.key.public_key()).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(NOW - 9 * DAY).not_valid_after(NOW + 300 * DAY)
+    return builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True).sign(by.key, hashes.SHA256())
 
 
 def pem(*certificates: x509.Certificate) -> bytes:

@@ -47,6 +47,8 @@ from tests.unit.plugin_utils.papers import (
     text_of,
 )
 
+# PKCS #7 without any certificate (openssl crl2pkcs7 -nocrl).
+NO_CERTIFICATES = bytes.fromhex("302306092a864886f70d010702a01630140201013100300b06092a864886f70d0107013100")
 DAMAGED = r"is no certificate in PEM, DER or PKCS #7 \(or is damaged\)"
 LEAF, ISSUING, ROOT = leaf().certificate, issuing().certificate, root().certificate
 CHAIN = [LEAF, ISSUING, ROOT]
@@ -128,6 +130,8 @@ def test_a_private_key_in_the_file_is_refused_wherever_it_stands(kind: bytes) ->
         (b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", DAMAGED),
         (b"-----BEGIN CERTIFICATE-----\n(((\n-----END CERTIFICATE-----\n", DAMAGED),
         (b"-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", DAMAGED),
+        (pem(LEAF).replace(b"MII", b"M!II", 1), DAMAGED),
+        (NO_CERTIFICATES, DAMAGED),
         (pem(ROOT) + pem(LEAF).replace(b"MII", b"MIJ", 1), DAMAGED),
     ],
     ids=lambda value: repr(value[:12]),
@@ -350,7 +354,7 @@ def test_a_request_says_whose_key_it_is_for_and_for_which_names() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("ec256", ("ECDSA_P256", 256)), ("ec384", ("ECDSA_P384", 384)), ("ec521", None), ("rsa2048", ("RSA", 2048))],
+    [("ec256", ("ECDSA_P256", 256)), ("ec384", ("ECDSA_P384", 384)), ("ec521", None), ("rsa1024", ("RSA", 1024))],
 )
 def test_a_request_says_of_which_kind_its_key_is(kind: str, said: tuple[str, int] | None) -> None:
     read = read_request(request(FQDN, kind=kind))

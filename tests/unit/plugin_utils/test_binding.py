@@ -357,6 +357,11 @@ def test_a_certificate_is_noted_once_behind_those_of_before() -> None:
     assert plan(ahead).changes == ()
 
 
+def test_what_is_noted_twice_counts_once() -> None:
+    assert replaced_certificates(read(noted(document(), GOOD, LONGER, GOOD))) == [GOOD, LONGER]
+    assert replaced_certificates(read(noted(document()))) == replaced_certificates(read()) == []
+
+
 def test_one_that_is_bound_again_leaves_the_list() -> None:
     found = noted(bind(document(), "longer"), GOOD, "AB" * 20)
     planned = plan(found, thumbprint=GOOD)

@@ -352,3 +352,13 @@ def test_the_upstream_comes_back_or_microsoft_update_with_the_upstream_that_it_h
         SetSynchronization(False, "wsus00.corp.example", 8530, False, False, 240),
         SetSynchronization(True, "wsus00.corp.example", 8530, False, False, 240),
     ]
+
+
+def test_a_binding_takes_the_place_of_what_the_kernel_serves_at_its_endpoint() -> None:
+    state = read(bind(document(), "longer", at="*:8531:"))
+    served_now = {"0.0.0.0:8531": "AB" * 20, "0.0.0.0:443": "CD" * 20}
+    state["http_sys"] = [{"endpoint": endpoint, "thumbprint": thumbprint, "store": "My"} for endpoint, thumbprint in served_now.items()]
+    site_of(state)["bindings"].append({**site_of(state)["bindings"][-1], "ip_address": "0.0.0.0"})
+    served = {entry["endpoint"]: entry["thumbprint"] for entry in after(state, BOUND)["http_sys"] or []}
+    assert served == {"0.0.0.0:8531": THUMBPRINT, "0.0.0.0:443": "CD" * 20}
+    assert len(after(state, BOUND)["http_sys"] or []) == 2

@@ -43,6 +43,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.lab.authority import Authority
 from tests.lab.engine import apply_changes, read_state
 from tests.unit.plugin_utils.machines import (
     DAY,
@@ -69,6 +70,7 @@ from tests.unit.plugin_utils.papers import (
     request,
     root,
     self_signed,
+    signed_across,
     stranger,
     text_of,
     waiting,
@@ -330,6 +332,7 @@ def test_a_request_that_was_made_waits_for_its_answer(kind: str, algorithm: str,
     assert (planned.changes, planned.notes) == ((), (WAITS,))
     assert planned.values["status"] == "requested"
     assert planned.values["request"] == of["registry"][MARKS]["CertificateRequest"]["data"]
+    assert plan(requested(FQDN.upper(), "WSUS.corp.example", kind=kind), "csr", **wish).changes == ()
     written = request(FQDN, "wsus.corp.example", kind=kind).replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST").replace("\n", "\r\n")
     assert plan(requested(kind=kind, mark=written), "csr", **wish).changes == ()
 
@@ -419,6 +422,18 @@ def test_an_answer_is_installed_with_the_intermediates_above_it() -> None:
         planned = plan(requested(), "csr", answer=given, **EC)
         assert planned.changes == changes
         assert planned.notes == ()
+
+
+def test_of_what_comes_with_an_answer_only_the_authorities_above_it_are_added() -> None:
+    unrelated = Authority.create("Another Issuing CA", parent=stranger()).certificate
+    # Of the issuing authority's own name and key, but no authority.
+    odd = signed_across(issuing(), root(), authority=False)
+    for given in (pfx("good", unrelated, issuing().certificate), pfx("good", odd, stranger().certificate)):
+        trusts = [change for change in plan(bare(), "pfx", pfx=given).changes if isinstance(change, Trust)]
+        assert trusts == ([ADD_ISSUING] if given.rest[0].subject == "CN=Another Issuing CA" else [])
+    one = answer_to(request(FQDN))
+    planned = plan(requested(), "csr", answer=answer(unrelated, one, issuing().certificate), **EC)
+    assert [change for change in planned.changes if isinstance(change, Trust)] == [ADD_ISSUING]
 
 
 def test_an_answer_need_not_be_for_the_last_request_nor_for_the_same_key() -> None:
@@ -525,6 +540,10 @@ def test_the_answer_of_before_is_left_alone() -> None:
     of["certificates"]["My"][old.thumbprint] = {"der": old.der_base64, "has_private_key": True, "key": old.key_pem, "friendly_name": ""}
     planned = plan(of, "csr", answer=answer(old.certificate, issuing().certificate), **EC)
     assert (planned.changes, planned.notes) == ((), (note, WAITS))
+    # Even where it was issued only now.
+    new = answer_to(request(FQDN, number=1), before=0)
+    of["certificates"]["My"][thumbprint_of(text_of(new))] = {"der": text_of(new), "has_private_key": True, "friendly_name": ""}
+    assert plan(of, "csr", answer=answer(new), replace=(thumbprint_of(text_of(new)),), **EC).notes == (note, WAITS)
     planned = plan(of, "csr", answer=answer(old.certificate), key_algorithm="ECDSA_P384")
     assert isinstance(planned.changes[0], CertificateRequest)
     assert planned.notes[0] == note
@@ -589,7 +608,9 @@ def test_a_chain_has_to_be_in_the_pfx_or_among_the_authorities() -> None:
     )
     assert refused(bare(), "pfx", pfx=pfx()) == incomplete
     assert refused(bare(), "pfx", pfx=pfx("good", root().certificate), known=found(stranger().certificate)) == incomplete
-    assert plan(bare(), "pfx", pfx=pfx(), known=found(issuing().certificate)).changes[-1] == IMPORTED
+    changes = plan(bare(), "pfx", pfx=pfx(), known=found(issuing().certificate)).changes
+    assert changes[-1] == IMPORTED
+    assert [type(change).__name__ for change in changes] == ["Trust", "ImportPfx"], "what the file lacks goes to the Intermediate store too"
     own = Pfx("own.pfx", found(self_signed().certificate)[0], (), False)
     assert [type(change) for change in plan(bare(), "pfx", pfx=own).changes] == [ImportPfx]
 
@@ -770,6 +791,7 @@ def test_a_folder_with_a_pfx_that_was_left_is_removed_first(folder: str) -> None
         r"C:\Temp\ansible-tmp-1\..\..\Windows",
         r"C:\Temp\ansible-tmp-1/../../Windows",
         r"C:/Temp/../Windows\ansible-tmp-1",
+        r"C:\Temp/../Windows\ansible-tmp-1",
         r"C:\Temp\ansible-tmp-*",
         r"C:\*\ansible-tmp-1",
         r"C:\Temp\ansible-tmp-1:stream",

@@ -200,7 +200,12 @@ def test_the_kernels_entry_is_the_bindings_own(at: str, flags: int) -> None:
     found = configure(bind(document(), at=at, flags=flags))
     found["registry"][f"{HTTP_SYS}\\0.0.0.0:443"] = {"SslCertHash": {"kind": "Binary", "data": "AB" * 20}, "SslCertStoreName": text("My")}
     assert judged(read(found)).due == ()
-    del found["registry"][kernel_key(at, flags)]
+    # It writes a name as it likes.
+    key = kernel_key(at, flags)
+    entry_of = found["registry"].pop(key)
+    found["registry"][key.replace(FQDN.upper(), FQDN)] = entry_of
+    assert judged(read(found)).due == ()
+    del found["registry"][key.replace(FQDN.upper(), FQDN)]
     assert judged(read(found)).due == (f"http.sys serves nothing where {issued('good').thumbprint} is bound",)
 
 
@@ -253,8 +258,16 @@ def test_an_authority_above_it_that_has_expired_is_no_longer_trusted() -> None:
     assert found.replace == (issued("good").thumbprint,)
 
 
-def test_a_chain_without_a_fault_is_no_reason() -> None:
+def test_a_chain_without_a_fault_and_a_fault_that_windows_lets_pass_are_no_reasons() -> None:
     assert judged(at_itself(read(offering()), trusted=False)).due == ()
+    assert judged(at_itself(read(offering()), trusted=True, chain_errors=["RevocationStatusUnknown"])).due == ()
+
+
+def test_a_look_that_failed_does_not_hide_another_one_at_the_same_place() -> None:
+    """A machine with two bindings on its port looks twice."""
+    failed = looked(read(holding(offering(), "short")), FQDN, reachable=False, name_matches=None, trusted=None)
+    assert judged(failed).due == ()
+    assert judged(at_itself(failed, "short")).stale
 
 
 def test_the_site_serves_an_older_one_of_its_own() -> None:
@@ -279,6 +292,7 @@ def test_where_the_kernel_has_another_one_its_site_is_not_to_blame() -> None:
         {"trusted": False, "chain_errors": ["UntrustedRoot"]},
         {"reachable": False, "certificates": [], "name_matches": None, "trusted": None},
         {"certificates": [], "name_matches": None, "trusted": None},
+        {"certificates": [], "name_matches": False, "trusted": False},
     ],
 )
 def test_what_is_foreign_or_not_there_is_no_reason(differs: dict[str, Any]) -> None:
@@ -322,10 +336,10 @@ def test_what_was_replaced_is_left_unless_it_is_to_be_removed() -> None:
     )
 
 
-@pytest.mark.parametrize("how", ["bound", "site", "kernel"])
+@pytest.mark.parametrize("how", ["bound", "site", "kernel", "kernel, and gone from the store"])
 def test_what_is_in_use_is_no_reason_to_come(how: str) -> None:
     old = issued("short").thumbprint
-    found = replaced(holding(offering(), "short"), "short")
+    found = replaced(offering() if "gone" in how else holding(offering(), "short"), "short")
     if how == "bound":
         found = replaced(offering(), "good")
     elif how == "site":
