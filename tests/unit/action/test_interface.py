@@ -22,14 +22,17 @@ from tests.unit.plugin_utils.machines import NOW, SETUP, document, looked, offer
 
 ROOT = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-ON_A_SERVER = [name for name in MODULES if name != "wsus_endpoint_check"]
-READS = ["wsus_server_info", "wsus_endpoint_check"]
+ON_A_SERVER = [name for name in MODULES if name not in ("report", "wsus_endpoint_check")]
+READS = ["report", "wsus_audit", "wsus_endpoint_check", "wsus_server_info"]
 FRAGMENTS = {"securepatch.wsus.server": "DOCUMENTATION", "securepatch.wsus.server.changes": "CHANGES"}
 
 NOT_WSUS = "This is not a WSUS server: WSUS setup never ran here. Install the role, or take the host out of group wsus_servers."
 
 # Arguments without which a module does not come to its end.
-ENOUGH: dict[str, dict[str, Any]] = {"wsus_downstream_sync": {"upstream": "wsus00.corp.example"}}
+ENOUGH: dict[str, dict[str, Any]] = {
+    "wsus_audit": {"fqdn": "wsus01.corp.example", "look_from": "none"},
+    "wsus_downstream_sync": {"upstream": "wsus00.corp.example"},
+}
 
 
 @functools.cache
@@ -196,6 +199,12 @@ def test_a_refusal_names_the_server_and_says_that_nothing_was_changed(module: st
     if module == "wsus_server_info":
         assert result["verdict"]["blocked_by"] == [NOT_WSUS]
         return
+    if module == "wsus_audit":
+        # What stands there is a finding, and never a refusal.
+        failed = {finding["check"]: finding["seen"] for finding in result["audit"]["findings"] if finding["result"] == "fail"}
+        assert failed["services"] == "WSUS setup never ran on this machine"
+        assert result["audit"]["standing"] == "not a working WSUS"
+        return
     if module == "wsus_trust":
         # A client has no WSUS either, and trusts all the same.
         assert not result.get("failed"), result
@@ -241,7 +250,11 @@ def test_the_documentation_refers_only_to_what_there_is(module: str) -> None:
     text = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
     options, returned = documented(module), strings(module)["RETURN"]
     assert {re.split(r"[=.]", name)[0] for name in re.findall(r"\bO\(([^)]+)\)", text)} <= set(options)
-    assert {re.split(r"[=.]", name)[0] for name in re.findall(r"\bRV\((?!ignore:)([^)]+)\)", text)} <= set(returned)
+    for name in re.findall(r"\bRV\((?!ignore:)([^)]+)\)", text):
+        # Of another module as NAME#module:VALUE.
+        other, _rest, value = name.rpartition("#module:")
+        there = strings(other.rpartition(".")[2])["RETURN"] if other else returned
+        assert re.split(r"[=.]", value)[0] in there, name
     assert {name.rpartition(".")[2] for name in re.findall(r"M\(securepatch\.wsus\.([^)]+)\)", text)} <= set(MODULES)
 
 

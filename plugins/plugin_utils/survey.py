@@ -1,0 +1,267 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the network says of a WSUS server, as facts without a judgement: real TLS and HTTP from this machine. No Ansible.
+
+Beside C(endpoint), which checks one server after a change, this is for many servers at once: few connections, several at a time, each answer
+and the whole within a time limit, whatever the other side does. No credentials are sent, no proxy is used, no redirect is followed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .certificates import Certificate
+from .endpoint import CONTENT, REPORTING, SERVICES, CheckError, Remote, Unusable, look_at_certificate, read_head, trusting, valid_name
+
+SELF_UPDATE = "/selfupdate/wuident.cab"
+INVENTORY = "/Inventory/"
+"""Paths that must go on answering over HTTP beside Content and ReportingWebService, where they are there at all [CFG, SEEN]."""
+PLAIN = {"Content": CONTENT, "ReportingWebService": REPORTING, "SelfUpdate": SELF_UPDATE}
+VERSIONS = {"TLS 1.0": "TLSv1", "TLS 1.1": "TLSv1_1", "TLS 1.2": "TLSv1_2", "TLS 1.3": "TLSv1_3"}
+
+_CANNOT_ASK = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "UNSUPPORTED_PROTOCOL_VERSION")
+_BODY_LIMIT = 64 * 1024
+_LONGEST = 3600  # seconds
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer: its status, where it redirects to, and whether it tells browsers to use https only (HSTS); or why there is none."""
+
+    status: int | None = None
+    location: str | None = None
+    hsts: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found. https_problem, http_problem: why nothing can be said of a port at all, None where it answers.
+
+    chain, name, dates: what is wrong with the certificate, None where nothing is. versions: by name, whether the port takes this TLS
+    version; None where this machine cannot ask. https: the five services; http: the five, and what must be served over HTTP.
+    """
+
+    name: str
+    address: str
+    https_port: int | None
+    http_port: int | None
+    https_problem: str | None = None
+    http_problem: str | None = None
+    protocol: str | None = None
+    certificate: Mapping[str, Any] | None = None
+    chain: str | None = None
+    certificate_name: str | None = None
+    dates: str | None = None
+    versions: Mapping[str, bool | None] = field(default_factory=dict)
+    https: Mapping[str, Answered] = field(default_factory=dict)
+    http: Mapping[str, Answered] = field(default_factory=dict)
+
+    @property
+    def reached(self) -> bool:
+        """Whether at least one of the ports answered."""
+        return (self.https_port is not None and self.https_problem is None) or (self.http_port is not None and self.http_problem is None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """In plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Survey:
+        """The opposite of as_dict. Raises TypeError for anything else."""
+        answers = {part: {name: Answered(**one) for name, one in (given.get(part) or {}).items()} for part in ("https", "http")}
+        return cls(**{**given, **answers})
+
+
+def survey_server(
+    name: str,
+    *,
+    https_port: int | None,
+    http_port: int | None,
+    address: str | None = None,
+    ca_file: str | None = None,
+    timeout: float = 5,
+    budget: float = 30,
+) -> Survey:
+    """Look at one server. timeout: seconds for each connection and each answer; budget: seconds for all of it, about.
+
+    https_port, http_port: None leaves that side out. The rest is as in C(endpoint.check_server). Raises CheckError before anything is tried.
+    """
+    name = valid_name(name)
+    for port in (https_port, http_port):
+        if port is not None and not 0 < port < 65536:
+            raise CheckError(f"{port} is no port: it must be between 1 and 65535")
+    for what, seconds in (("time-out", timeout), ("budget", budget)):
+        if not 0 < seconds <= _LONGEST:
+            raise CheckError(f"the {what} must be more than 0 seconds, and at most {_LONGEST}, not {seconds:g}")
+    remote = Remote(
+        name=name,
+        address=address or name,
+        trust=trusting(ca_file),
+        trust_under_any_name=trusting(ca_file, any_name=True),
+        trusted_by=ca_file or "the controller's own list of authorities",
+        timeout=timeout,
+        cold_until=0,
+    )
+    until = time.monotonic() + budget
+    found: dict[str, Any] = {"name": name, "address": remote.address, "https_port": https_port, "http_port": http_port}
+    with ThreadPoolExecutor(max_workers=2 + len(VERSIONS)) as pool:
+        secure = pool.submit(_secure, remote, https_port, until) if https_port is not None else None
+        plain = pool.submit(_plain, remote, http_port, until) if http_port is not None else None
+        versions = {one: pool.submit(_takes, remote, https_port, one) for one in VERSIONS} if https_port is not None else {}
+        for part in (secure, plain):
+            if part is not None:
+                found |= part.result()
+        if found.get("https_problem") is None:
+            found["versions"] = {one: asked.result() for one, asked in versions.items()}
+    return Survey(**found)
+
+
+def _secure(remote: Remote, port: int, until: float) -> dict[str, Any]:
+    try:
+        protocol, certificate, problems = look_at_certificate(remote, port)
+    except Unusable as failure:
+        return {"https_problem": str(failure)}
+    found: dict[str, Any] = {
+        "protocol": protocol,
+        "certificate": _told(certificate),
+        "chain": problems.chain,
+        "certificate_name": problems.name,
+        "dates": problems.dates,
+    }
+    # What is asked says nothing secret, so the answers of a server whose certificate is wrong are told as well.
+    unverified = _unverified()
+    conversation = _Conversation(remote, port, until, lambda: remote.handshake(port, unverified))
+    found["https"] = {service: conversation.ask(path) for service, path in SERVICES.items()}
+    conversation.close()
+    return found
+
+
+def _told(certificate: Certificate) -> dict[str, Any]:
+    return {
+        "thumbprint": certificate.thumbprint or None,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "not_before": certificate.not_before.isoformat() if certificate.not_before else None,
+        "not_after": certificate.not_after.isoformat() if certificate.not_after else None,
+        "key": certificate.key,
+        "signature": certificate.signature,
+        "problem": certificate.problem,
+    }
+
+
+def _plain(remote: Remote, port: int, until: float) -> dict[str, Any]:
+    conversation = _Conversation(remote, port, until, lambda: remote.connect(port))
+    answers = {name: conversation.ask(path) for name, path in {**PLAIN, **SERVICES}.items()}
+    conversation.close()
+    return {"http": answers, "http_problem": conversation.problem}
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _takes(remote: Remote, port: int, version: str) -> bool | None:
+    """Whether the port takes a handshake of this version; None where this machine's OpenSSL cannot offer it."""
+    context = _unverified()
+    wanted = getattr(ssl.TLSVersion, VERSIONS[version])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = wanted
+            if version in ("TLS 1.0", "TLS 1.1"):
+                # OpenSSL 3 offers them at this level alone, and some distributions have taken them out.
+                context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    except (ValueError, ssl.SSLError):
+        return None
+    try:
+        remote.handshake(port, context).close()
+    except Unusable as failure:
+        cause = failure.__cause__
+        if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", "") in _CANNOT_ASK:
+            return None
+        return None if isinstance(cause, TimeoutError) else False
+    except ssl.SSLError:
+        return False
+    return True
+
+
+class _Conversation:
+    """Several requests on as few connections as the server allows. After a failure of the port as a whole nothing more is asked."""
+
+    def __init__(self, remote: Remote, port: int, until: float, connect: Callable[[], socket.socket]) -> None:
+        self.problem: str | None = None
+        self._remote, self._port, self._until, self._connect = remote, port, until, connect
+        self._open: socket.socket | None = None
+
+    def ask(self, path: str) -> Answered:
+        """One GET."""
+        if self.problem is not None:
+            return Answered(problem=self.problem)
+        if time.monotonic() > self._until:
+            return Answered(problem="not asked: the time for this server is up")
+        kept = self._open is not None
+        try:
+            return self._ask(path)
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            if kept and not isinstance(error, TimeoutError):
+                return self.ask(path)  # a server may close a connection that was kept at any time
+            told = f"no answer within {self._remote.timeout:g} s" if isinstance(error, TimeoutError) else f"no proper answer: {error}"
+            return Answered(problem=told)
+        except Unusable as failure:
+            self.close()
+            self.problem = str(failure)
+            return Answered(problem=self.problem)
+
+    def _ask(self, path: str) -> Answered:
+        if self._open is None:
+            self._open = self._connect()
+        deadline = min(time.monotonic() + self._remote.timeout, self._until + 1)
+        self._open.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {self._remote.name}:{self._port}\r\nUser-Agent: securepatch.wsus\r\nAccept: */*\r\n\r\n".encode("ascii")
+        )
+        status, headers, body = read_head(self._open, deadline)
+        try:
+            drained = self._drained(headers, body, deadline)
+        except OSError:  # the answer is there; only its connection is of no more use
+            drained = False
+        if not drained:
+            self.close()
+        return Answered(status, headers.get("Location"), headers.get("Strict-Transport-Security") is not None)
+
+    def _drained(self, headers: http.client.HTTPMessage, body: bytes, deadline: float) -> bool:
+        """Whether the body was read to its end, so that the connection can be used once more; a large one is not worth it."""
+        length = str(headers.get("Content-Length") or "")
+        # The other side may send any characters: not all that look like digits are, and int() refuses very many of them.
+        closes = str(headers.get("Connection") or "").lower() == "close"
+        if self._open is None or closes or not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > _BODY_LIMIT:
+            return False
+        left = int(length) - len(body)
+        while left > 0:
+            self._open.settimeout(max(0.01, deadline - time.monotonic()))
+            received = self._open.recv(min(left, 8192))
+            if not received or time.monotonic() > deadline:
+                return False
+            left -= len(received)
+        return left == 0
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._open is not None:
+            with suppress(OSError):
+                self._open.close()
+            self._open = None

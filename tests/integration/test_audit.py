@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The audit of a whole fleet through its playbook: what it says, when it fails, and that it changes nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.controller import Controller, Run
+from tests.integration.rollouts import set_variables
+
+AUDIT = "securepatch.wsus.audit"
+FLEET: dict[str, Any] = {
+    "servers": {
+        "wsus01": {"stage": "required"},
+        "wsus02": {"stage": "offered", "upstream": "wsus01", "certificate": "short_lived"},
+        "wsus03": {"upstream": "wsus01", "faults": {"unreachable": True}},
+    }
+}
+ONE: dict[str, Any] = {"servers": {"wsus01": {"stage": "offered"}}}
+
+Start = Callable[..., Controller]
+
+
+def audit(fleet: Controller, *arguments: str, **variables: Any) -> Run:
+    """Run the audit. Whatever comes of it, no host is unreachable to Ansible, nothing is changed, and nobody sees a traceback."""
+    names = list(fleet.lab.fleet.servers)
+    before = {name: contents(fleet, name) for name in names}
+    run = fleet.playbook(AUDIT, *arguments, **variables)
+    assert not run.unreachable, run.output
+    assert not run.changed
+    assert "Traceback" not in run.output
+    assert "Unhandled exception" not in run.output
+    assert {name: contents(fleet, name) for name in names} == before
+    assert [one for one in fleet.lab.raw_commands if one.command in {"restart", "refused"}] == []
+    return run
+
+
+def contents(fleet: Controller, name: str) -> dict[str, Any]:
+    """All that a machine is."""
+    machine = fleet.lab.machine(name)
+    with machine.lock:
+        return copy.deepcopy(machine.document)
+
+
+def document(fleet: Controller, folder: str = "wsus-audit") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((fleet.folder / folder / "audit.json").read_text(encoding="utf-8"))
+    return found
+
+
+def results(found: dict[str, Any], server: str) -> dict[str, str]:
+    one = next(each for each in found["servers"] if each["name"] == server)
+    return {finding["check"]: finding["result"] for finding in one["findings"]}
+
+
+def reason(found: dict[str, Any], server: str, check: str) -> str:
+    one = next(each for each in found["servers"] if each["name"] == server)
+    return next(str(finding["reason"] or finding["seen"]) for finding in one["findings"] if finding["check"] == check)
+
+
+def test_a_fleet_is_audited_in_one_trip_a_server_and_one_that_is_away_is_a_finding(controller: Start) -> None:
+    fleet = controller(FLEET)
+    run = audit(fleet)
+    assert run.code == 0, run.output
+    assert {name: sum(counts.values()) for name, counts in fleet.lab.counts().items()} == {"wsus01": 1, "wsus02": 1}
+    found = document(fleet)
+    assert {one["name"]: one["reached"] for one in found["servers"]} == {"wsus01": True, "wsus02": True, "wsus03": False}
+    away = results(found, "wsus03")
+    assert away["reachable"] == "fail"
+    assert "refused" in reason(found, "wsus03", "reachable")
+    assert results(found, "wsus01")["tls_required"] == "pass"
+    assert results(found, "wsus01")["views_agree"] == "pass"
+    assert results(found, "wsus02")["tls_required"] == "fail"
+    assert results(found, "wsus02")["certificate_days"] == "fail"
+    assert {name for name in ("audit.json", "audit.html", "audit.xml") if (fleet.folder / "wsus-audit" / name).stat().st_size > 1000} == {
+        "audit.json",
+        "audit.html",
+        "audit.xml",
+    }
+    told = "\n".join(run.of("Show the summary")["msg"])
+    assert "3 WSUS servers audited: 3 high" in told
+    assert "The server can be looked at: fails on 1 of 3 [reachable]" in told
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("low", 2), ("medium", 2), ("high", 2)])
+def test_the_run_fails_where_it_was_asked_to(fail_on: str, code: int, controller: Start) -> None:
+    fleet = controller(ONE)
+    run = audit(fleet, audit_fail_on=fail_on)
+    assert run.code == code, run.output
+    # The report is there all the same, and what it says is shown.
+    assert document(fleet)["summary"]["failures"]["high"] >= 1
+    assert "1 WSUS servers audited: 1 high" in run.of("Show the summary")["msg"]
+    if code:
+        assert f"audit_fail_on: {fail_on}" in run.of("Fail where it was asked for")["msg"]
+
+
+def test_a_run_does_not_fail_for_what_is_less_bad(controller: Start) -> None:
+    # Of a server that requires TLS and is patched, how its pool is set is the worst.
+    fleet = controller({"servers": {"wsus01": {"stage": "required", "build": "20348.9999"}}})
+    assert audit(fleet, audit_fail_on="medium").code == 0, document(fleet)["summary"]
+    assert audit(fleet, audit_fail_on="low").code == 2, document(fleet)["summary"]
+
+
+def test_another_word_to_fail_on_is_refused_by_name(controller: Start) -> None:
+    fleet = controller(ONE)
+    run = audit(fleet, audit_fail_on="grave")
+    assert run.code == 2
+    assert "grave" in run.of("Write the report")["msg"]
+
+
+def test_check_mode_writes_the_same_report(controller: Start) -> None:
+    fleet = controller(ONE)
+    assert audit(fleet, "--check", audit_folder="foretold").code == 0
+    assert audit(fleet).code == 0
+    assert results(document(fleet, "foretold"), "wsus01") == results(document(fleet), "wsus01")
+
+
+def test_a_limit_audits_those_servers_alone(controller: Start) -> None:
+    fleet = controller(FLEET)
+    run = audit(fleet, "--limit", "wsus02")
+    assert run.code == 0, run.output
+    found = document(fleet)
+    assert [one["name"] for one in found["servers"]] == ["wsus02"]
+    assert set(fleet.lab.counts()) == {"wsus02"}
+
+
+def test_what_changed_since_an_earlier_audit_is_told(controller: Start) -> None:
+    fleet = controller(ONE)
+    assert audit(fleet, audit_folder="before").code == 0
+    fleet.lab.arm("wsus01", unreachable=True)
+    run = audit(fleet, previous=str(fleet.folder / "before" / "audit.json"))
+    assert run.code == 0, run.output
+    changed = document(fleet)["changes"]
+    assert changed["since"] == document(fleet, "before")["created"]
+    assert "reachable" in {one["check"] for one in changed["new_failures"]}
+    fleet.lab.heal()
+    assert audit(fleet, audit_folder="after", previous=str(fleet.folder / "wsus-audit" / "audit.json")).code == 0
+    assert "reachable" in {one["check"] for one in document(fleet, "after")["changes"]["mended"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("{", "is no JSON"),
+        ("[]", "it is no audit of this collection's"),
+        ('{"schema": "securepatch.wsus.audit", "version": 2, "servers": []}', "it is an audit of version 2"),
+    ],
+)
+def test_an_earlier_audit_that_is_none_is_refused_by_name(content: str | None, said: str, controller: Start) -> None:
+    fleet = controller(ONE)
+    file: Path = fleet.folder / "earlier.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    run = audit(fleet, previous=str(file))
+    assert run.code == 2, run.output
+    told = run.of("Write the report")["msg"]
+    assert str(file) in told
+    assert said in told
+    assert not (fleet.folder / "wsus-audit").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told(controller: Start) -> None:
+    fleet = controller(ONE)
+    (fleet.folder / "taken").write_text("a file", encoding="utf-8")
+    run = audit(fleet, audit_folder="taken/wsus-audit")
+    assert run.code == 2, run.output
+    told = run.of("Write the report")["msg"]
+    assert "The report cannot be written to" in told
+    assert "taken/wsus-audit" in told
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_ca_file_that_is_none_is_told_and_the_server_is_audited_by_what_it_says(content: str | None, controller: Start) -> None:
+    fleet = controller(ONE)
+    file: Path = fleet.folder / "corp-ca.pem"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    run = audit(fleet, https_server_ca_file=str(file))
+    assert run.code == 0, run.output
+    found = document(fleet)
+    assert results(found, "wsus01")["certificate_trusted"] == "not_known"
+    assert str(file) in reason(found, "wsus01", "certificate_trusted")
+    assert results(found, "wsus01")["binding"] == "pass"
+    assert results(found, "wsus01")["views_agree"] == "not_known"
+
+
+def test_a_ca_that_did_not_issue_the_certificate_is_a_finding(controller: Start) -> None:
+    fleet = controller(ONE)
+    assert audit(fleet, https_server_ca_file=str(fleet.lab.other_ca_file)).code == 0
+    found = document(fleet)
+    assert results(found, "wsus01")["certificate_trusted"] == "fail"
+    assert results(found, "wsus01")["services_over_https"] == "pass"
+
+
+def test_where_the_controller_is_told_not_to_look_nothing_is_said_of_the_network(controller: Start) -> None:
+    fleet = controller(ONE)
+    assert audit(fleet, audit_look_from="none").code == 0
+    found = results(document(fleet), "wsus01")
+    network = ("certificate_trusted", "services_over_https", "content_over_http", "no_redirect", "tls_versions", "views_agree")
+    assert {check: found[check] for check in network} == dict.fromkeys(network, "not_known")
+    assert found["binding_served"] == "pass"
+
+
+def test_a_host_with_a_variable_that_is_none_does_not_take_the_report_from_the_others(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"stage": "offered"}, "wsus02": {"upstream": "wsus01"}}})
+    set_variables(fleet.lab, "wsus01", https_server_port="none")
+    run = audit(fleet)
+    assert run.code == 2, run.output
+    assert [one["name"] for one in document(fleet)["servers"]] == ["wsus02"]
+
+
+def test_slices_put_together_judge_what_takes_more_than_one_server(controller: Start) -> None:
+    fleet = controller({"servers": {"wsus01": {"stage": "offered"}, "wsus02": {"upstream": "wsus01"}}})
+    for name in ("wsus01", "wsus02"):
+        assert audit(fleet, "--limit", name, audit_folder=f"slices/{name}").code == 0
+    assert results(document(fleet, "slices/wsus01"), "wsus01")["inventory"] == "fail"
+    files = [str(fleet.folder / "slices" / name / "audit.json") for name in ("wsus01", "wsus02")]
+    report = {"name": "One report", "securepatch.wsus.report": {"merge": files, "folder": str(fleet.folder / "wsus-audit")}}
+    run = fleet.playbook([{"hosts": "localhost", "gather_facts": False, "tasks": [report]}])
+    assert run.code == 0, run.output
+    found = document(fleet)
+    assert results(found, "wsus01")["inventory"] == "pass"
+    assert found["about"]["slices"] == 2
