@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, securepatch.wsus contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The callback progress: what a terminal shows while a playbook runs, and that it is silent unless it was enabled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.controller import Controller
+from tests.integration.rollouts import rollout
+
+FLEET = {"servers": {"wsus01": {}, "wsus02": {"upstream": "wsus01"}, "wsus03": {"upstream": "wsus01", "certificate": "expired"}}}
+
+
+def told(output: str) -> list[str]:
+    """The lines of the callback, without the time."""
+    return [match[1] for match in re.finditer(r"^\[\d\d:\d\d\] (.*)$", output, re.MULTILINE)]
+
+
+def test_waves_servers_and_the_end_are_told(controller: Callable[..., Controller], monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = controller(FLEET)
+    environment = fleet.environment
+
+    def enabled(results: Path) -> dict[str, str]:
+        return {**environment(results), "ANSIBLE_CALLBACKS_ENABLED": "results,securepatch.wsus.progress"}
+
+    monkeypatch.setattr(fleet, "environment", enabled)
+    first = told(rollout(fleet).output)
+    assert first[0] == "wave 1 of 2 begins: wsus02, wsus03"
+    done, failed = sorted(first[1:3], key=lambda line: "FAILED" in line)
+    assert done.startswith("wsus02 done (")
+    assert failed.startswith("wsus03 FAILED in 'Refuse what would end half-way' (")
+    assert first[3:] == ["the end: 1 done, 0 running, 1 failed, 1 waiting"], "the wave that did not start is waiting"
+    audited = told(fleet.playbook("securepatch.wsus.audit").output)
+    assert {line.partition(" ")[0] for line in audited} == {"wsus01", "wsus02", "wsus03"}
+    assert audited[-1].endswith("(3 audited)")
+
+
+def test_it_is_silent_unless_enabled(controller: Callable[..., Controller]) -> None:
+    assert told(rollout(controller(FLEET), "--check").output) == []
