@@ -395,6 +395,23 @@ def test_a_certificate_of_a_load_balancer_at_the_name_restarts_nothing(controlle
     assert_nothing_due(fleet, wsus_renew_days=60)
 
 
+def test_it_looks_at_itself_by_the_name_that_it_is_known_by(controller: Start) -> None:
+    """The name that Windows has for it leads elsewhere, and the one that clients use shows that its site serves an older certificate."""
+    balancer = {"in_inventory": False, "certificate": {"common_name": "wsus01.corp.example", "dns_names": ["wsus01.corp.example"]}}
+    servers = {"wsus01": {"fqdn": "updates.corp.example", "certificate": "two"}, "balancer": balancer}
+    fleet = controller({"defaults": {"stage": "offered"}, "servers": servers})
+    lab = fleet.lab
+    behind_a_balancer(lab, "wsus01")
+    lab.arm("wsus01", stale_site=True)
+    with lab.edit("wsus01") as document:
+        bind_by_hand(document, other_thumbprint(lab, "wsus01"))
+    run = renewal(fleet)
+    assert run.code == 0, run.output
+    assert line(run, "wsus01").endswith("DUE: its site still serves an older certificate")
+    assert served(lab, "wsus01") == bound(lab, "wsus01")
+    assert_nothing_due(fleet)
+
+
 def test_what_is_found_from_outside_has_to_be_the_new_certificate(controller: Start) -> None:
     """Looked at through the balancer, whose certificate is as good, the new one cannot be seen: that is no success."""
     balancer = {"in_inventory": False, "certificate": {"common_name": "wsus01.corp.example", "dns_names": ["wsus01.corp.example"]}}
@@ -631,7 +648,7 @@ def test_each_source(controller: Start) -> None:
     longer = other_thumbprint(lab, "store")
     working = list(servers)
 
-    foretold = renewal(fleet, "--check", wsus_max_failures=9)
+    foretold = renewal(fleet, "--check")
     with watched_over_tls(lab, working) as shown:
         run = renewal(fleet)
     assert run.code != 0
@@ -663,6 +680,7 @@ def test_each_source(controller: Start) -> None:
     made = masked(changes(run))
     assert {name: made[name] for name in ("store", "pfx", "csr")} == {name: masked(changes(foretold))[name] for name in ("store", "pfx", "csr")}
     assert table(foretold)["csr"][2] == "FAILED in 'Wait for its certificate' after 2 changes to make"
+    assert table(foretold)["top"][2] == table(foretold)["csr"][2], "in check mode nothing stops"
 
     # The CA answers; the one without a certificate gets one by hand.
     requests = fleet.folder / "wsus-requests"
@@ -935,7 +953,7 @@ def test_a_file_of_authorities_that_cannot_be_read_changes_nothing(controller: S
 
 
 def test_imported_with_group_variables(controller: Start) -> None:
-    fleet = controller(fleet_of({"wsus01": soon(), "wsus02": {"certificate": {"days": 50}}}))
+    fleet = controller(fleet_of({"wsus01": soon(), "wsus02": {"certificate": {"days": 50}}}, clients={"client01": {}}))
     variables = fleet.lab.inventory.parent / "group_vars"
     variables.mkdir()
     settings = {"wsus_renew_days": "60", "wsus_remove_old_certificates": "true"}
@@ -947,6 +965,6 @@ def test_imported_with_group_variables(controller: Start) -> None:
     assert run.code == 0, run.output
     assert waves(run) == [["wsus01", "wsus02"]]
     assert [len(store(fleet.lab, name)) for name in fleet.lab.fleet.servers] == [1, 1]
-    assert [store(fleet.lab, name, PINS) for name in fleet.lab.fleet.servers] == [set(), set()]
+    assert [store(fleet.lab, name, PINS) for name in fleet.lab.fleet.members] == [set()] * 3, "nor was it asked for to pin anything"
     looks = [trip.server for trip in trips(fleet.lab) if not trip.changes]
     assert sorted(looks) == ["wsus01", "wsus02"], "each module hands its state on to the next"

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.tooling.environment import CACHE
 from tests.tooling.repository import ROOT
 
-STEP_SECONDS = 25 * 60
+STEP_SECONDS = 40 * 60
 """How long one step may take before it counts as hanging."""
 
 

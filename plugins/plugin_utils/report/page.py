@@ -371,7 +371,7 @@ def _details(parts: Sequence[Part]) -> dict[str, Any]:
 def _json(data: Any) -> str:
     """JSON that can stand in a script element: nothing in it can end the element, or begin a comment."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace(">", "\\u003e").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _digest(text: str) -> str:
