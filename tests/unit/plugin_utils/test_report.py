@@ -143,6 +143,8 @@ def test_no_text_of_a_server_becomes_an_element_or_an_attribute() -> None:
     assert len(wicked.elements) > 3000
     assert wicked.elements == harmless.elements
     assert wicked.script() == harmless.script()
+    for data in re.findall(r'<script type="application/json" id="\w+">(.*)</script>', html_report(document)):
+        assert not set("<>&\u2028\u2029") & set(data), "nothing in data ends its element, or hides the end of it"
     for text in (documents.SCRIPT, documents.IMAGE, "{{ 7 * 7 }}{% raw %}", "&lt;b&gt; &amp; &#x3c;"):
         assert text in wicked.texts, "it can be read as it is"
 
