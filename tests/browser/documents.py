@@ -222,8 +222,9 @@ def audit(servers: list[dict[str, Any]], about: Mapping[str, Any] | None = None,
     return assemble(servers, NOW, previous=previous, about=about)
 
 
-def nine(failing: Mapping[str, tuple[str, ...]] = NINE_FAIL, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def nine(failing: Mapping[str, tuple[str, ...]] | None = None, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Nine servers in three levels: some of everything."""
+    failing = NINE_FAIL if failing is None else failing
     servers = [
         server(
             name,

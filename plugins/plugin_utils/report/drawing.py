@@ -51,7 +51,7 @@ def tree(parents: Sequence[int | None], levels: Sequence[str], letters: Sequence
     """
     below: list[list[int]] = [[] for _rest in parents]
     for number, parent in enumerate(parents):
-        if parent is not None and parent != number:
+        if parent is not None:
             below[parent].append(number)
     drawn = Tree(packed=len(parents) > LABELLED)
     seen = [False] * len(parents)
@@ -117,7 +117,7 @@ def tree(parents: Sequence[int | None], levels: Sequence[str], letters: Sequence
             if ends:
                 drawn.lines.append(f"M{x} {y + 10}V{ends[-1][1]}" + "".join(f"M{x} {end_y}H{end_x}" for end_x, end_y in ends))
 
-    draw([number for number, parent in enumerate(parents) if parent is None or parent == number])
+    draw([number for number, parent in enumerate(parents) if parent is None])
     for number in range(len(parents)):
         if not seen[number]:
             # Nobody at the top leads here: a circle, which begins where it is first met.

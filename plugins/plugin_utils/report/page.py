@@ -12,6 +12,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +115,10 @@ class Action:
     @property
     def servers(self) -> int:
         return len({part.number for group in self.groups.values() for part in group.servers})
+
+    @property
+    def first_check(self) -> int:
+        return min(group.check.number for group in self.groups.values())
 
 
 def html_report(document: Mapping[str, Any]) -> str:
@@ -238,14 +243,18 @@ def _summary(document: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, An
 
 
 def _actions(parts: Iterable[Part]) -> list[tuple[str, list[Action]]]:
-    """What is to be done, by severity, the worst first; of one severity what concerns the most servers first."""
+    """What is to be done, by severity, the worst first; of one severity what concerns the most servers first, then in the order of the checks."""
     found: dict[str, dict[str, Action]] = {severity: {} for severity in SEVERITIES}
     for part in parts:
         for failure in part.failures:
             mend = failure.mend or f"See to it that this holds: {failure.check.title}."
             action = found[failure.severity].setdefault(mend, Action(mend, failure.severity))
             action.groups.setdefault(failure.check.id, Group(failure.check)).servers.append(part)
-    return [(severity, sorted(found[severity].values(), key=lambda action: -action.servers)) for severity in SEVERITIES if found[severity]]
+    return [
+        (severity, sorted(found[severity].values(), key=lambda action: (-action.servers, action.first_check)))
+        for severity in SEVERITIES
+        if found[severity]
+    ]
 
 
 def _reasons(parts: Iterable[Part]) -> dict[str, Any]:
@@ -291,8 +300,9 @@ def _short(name: str, most: int) -> str:
 
 
 def _renew_days(document: Mapping[str, Any]) -> int:
-    days = (document.get("about") or {}).get("renew_days")
-    return days if isinstance(days, int) and 0 < days < 1000 else 30
+    """The days that count as soon, by the settings of the run; what a playbook hands on may be a text."""
+    told = str((document.get("about") or {}).get("renew_days"))
+    return int(told) if re.fullmatch(r"[1-9]\d{0,2}", told) else 30
 
 
 def _certificates(parts: Sequence[Part], renew_days: int) -> dict[str, Any] | None:

@@ -162,7 +162,7 @@ def test_any_name_and_any_text_can_be_written_and_read_back(name: str, seen: str
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", html)
     page = Page(html)
     data, details = page.json("data"), page.json("details")
-    assert data["servers"][0][0] == texts.clean(name).strip() or "(no name)"
+    assert data["servers"][0][0] == (texts.clean(name).strip() or "(no name)")
     assert data["servers"][0][1] == texts.clean(seen).strip()
     assert texts.clean(seen) in details["texts"]
     root = ET.fromstring(junit_report(document).encode("utf-8"))
@@ -228,6 +228,7 @@ def test_what_to_do_first_names_each_thing_once_with_its_servers() -> None:
     both = first.index("Run the playbook securepatch.wsus.rollout (or the role https_server on this server).")
     assert re.search(r"1 server fails .*? binding : wsus08 1 server fails .*? configuressl : wsus08", first[both:]), "one thing mends two checks"
     assert first.index("2 servers fail") < first.index("1 server fails"), "what concerns the most comes first"
+    assert first.index("Mend the connection") < both < first.index("Run the rollout on its upstream"), "of the same number in the order of the checks"
     assert "Run wsus_app_pool" not in first
     assert "After that, of low severity: 1 thing to do" in rest
     assert re.search(r"2 servers fail .*? application_pool : wsus03 , wsus05", rest)
@@ -319,7 +320,7 @@ def test_changes_since_the_last_audit() -> None:
     assert "Since 14 November 2026, 16:00 UTC: 12 new failures, 2 mended, 0 servers more, 0 servers gone." in told
     assert re.search(r"Mended .* was high wsus01 WSUS runs services, site, pool and API run", told)
     assert told.index("high wsus06") < told.index("medium wsus02") < told.index("low wsus05")
-    assert "Since 14 November 2026, 16:00 UTC: 12 new failures, 2 mended" in Page(html).said().split("What to do first")[0]
+    assert "Since 14 November 2026, 16:00 UTC: 12 new failures, 2 mended" in Page(html).said().partition("What to do first")[0]
     assert "was not compared" in said_between(html_report(documents.nine()), "changes", "checks")
 
 
@@ -464,10 +465,10 @@ def test_every_certificate_is_drawn_within_the_picture(left: list[int], renew_da
         assert all(drawn.left <= line.x <= drawn.width and line.y < drawn.bottom for line in drawn.lines)
         assert [line.level for line in drawn.lines] == [drawing.level_of(one, renew_days) for one in sorted(left)]
     else:
-        assert sum(int(bar.text.split(":")[0].replace(",", "")) for bar in drawn.bars) == len(left)
-        assert all(drawn.left - 20 <= bar.x and bar.x + bar.width <= drawn.width for bar in drawn.bars)
-        assert all(bar.height > 0 and bar.y + bar.height <= drawn.bottom for bar in drawn.bars)
-        assert min(bar.y for bar in drawn.bars) >= 20
+        assert sum(int(one.text.split(":")[0].replace(",", "")) for one in drawn.bars) == len(left)
+        assert all(drawn.left - 20 <= one.x and one.x + one.width <= drawn.width for one in drawn.bars)
+        assert all(one.height > 0 and one.y + one.height <= drawn.bottom for one in drawn.bars)
+        assert min(one.y for one in drawn.bars) >= 20
 
 
 def test_a_certificate_is_as_bad_as_its_days_say() -> None:
@@ -479,9 +480,11 @@ def test_the_days_that_count_as_soon_are_those_of_the_run() -> None:
     document["about"]["renew_days"] = 100
     told = said_between(html_report(document), "certificates", "matrix")
     assert "7 certificates: 0 ended, 3 within the next 100 days." in told
-    assert "100 days" in told
-    document["about"]["renew_days"] = "soon"
-    assert "1 within the next 30 days." in said_between(html_report(document), "certificates", "matrix")
+    document["about"]["renew_days"] = "100"
+    assert said_between(html_report(document), "certificates", "matrix") == told
+    for nonsense in ("soon", -1, None, 10_000):
+        document["about"]["renew_days"] = nonsense
+        assert "1 within the next 30 days." in said_between(html_report(document), "certificates", "matrix")
 
 
 # --- JUnit --------------------------------------------------------------------------------------------------------------------------
