@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.audit import AuditError, assemble, fails, lines, merge, refuse_foreign
+from ..plugin_utils.audit import FAIL_ON, AuditError, assemble, fails, lines, merge, refuse_foreign
 from ..plugin_utils.controller_files import write_text
 from ..plugin_utils.report import html_report, junit_report
 
@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
         "merge": {"type": "list", "elements": "path", "default": []},
         "previous": {"type": "path"},
         "folder": {"type": "path", "required": True},
-        "fail_on": {"type": "str", "default": "never", "choices": ["high", "medium", "low", "never"]},
+        "fail_on": {"type": "str", "default": "never", "choices": list(FAIL_ON)},
         "about": {"type": "dict", "default": {}},
     }
 

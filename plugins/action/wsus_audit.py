@@ -12,7 +12,7 @@ from ..plugin_utils.audit import audited
 from ..plugin_utils.audit_checks import Settings, View, audit_server
 from ..plugin_utils.endpoint import CheckError
 from ..plugin_utils.server_action import ServerAction, Stop
-from ..plugin_utils.state import State, configured_name, http_port, own_fqdn, serving_binding
+from ..plugin_utils.state import State, http_port, https_port_beside, known_as, serving_binding
 from ..plugin_utils.survey import Survey, survey_server
 
 
@@ -37,7 +37,7 @@ class ActionModule(ServerAction):
         """What cannot be looked at is a finding, and never the end: the result is not failed."""
         now = datetime.datetime.now(tz=datetime.UTC)
         state, problem = self._look(arguments)
-        fqdn = arguments["fqdn"] or (_known_as(state) if state else None) or self.server
+        fqdn = arguments["fqdn"] or (known_as(state) if state else None) or self.server
         survey, survey_problem = self._survey(fqdn, state, arguments)
         view = View(
             name=self.server,
@@ -80,15 +80,10 @@ class ActionModule(ServerAction):
         return found, None
 
 
-def _known_as(state: State) -> str:
-    installed = state["setup"] is not None and state["setup"]["post_installed"]
-    return (configured_name(state) if installed else None) or own_fqdn(state)
-
-
 def _ports(state: State | None) -> tuple[int, int]:
     """The ports to look at: those of the site, else those that WSUS has unless it was told otherwise."""
     if state is None or state["iis"] is None or state["setup"] is None or not state["setup"]["post_installed"]:
         return 8531, 8530
     binding = serving_binding(state)
     plain = cast("int", http_port(state) or 8530)
-    return (binding["port"] if binding else 443 if plain == 80 else plain + 1), plain
+    return (binding["port"] if binding else https_port_beside(plain)), plain

@@ -19,9 +19,8 @@ from ..plugin_utils.state import (
     Refusal,
     State,
     against_endpoint,
-    configured_name,
     find_endpoint,
-    own_fqdn,
+    known_as,
     restart_pending,
     url_of,
 )
@@ -84,7 +83,7 @@ class ActionModule(ServerAction):
         for host_name, port in self.look_at(arguments):
             if find_endpoint(state, host_name, port) is None:
                 raise LookNeeded(host_name, port)
-        name = wish.fqdn or (configured_name(state) if state["setup"] and state["setup"]["post_installed"] else None) or own_fqdn(state)
+        name = wish.fqdn or known_as(state)
         return Plan(
             notes=verdict.notes,
             values={

@@ -25,11 +25,11 @@ from .state import (
     against_endpoint,
     bound_certificate,
     is_fqdn,
-    kernel_endpoint,
     own_fqdn,
     parse_time,
     restart_pending,
     same_name,
+    served_by_kernel,
     serving_binding,
 )
 from .survey import Answered, Survey
@@ -305,7 +305,7 @@ def _binding_served(view: View, settings: Settings, now: datetime.datetime) -> _
     bound = str(binding.get("thumbprint"))
     if state["http_sys"] is None:
         raise NotKnown(f"http.sys could not be read: {_why(state, 'http_sys')}")
-    kernel = [str(each["thumbprint"]) for each in state["http_sys"] if each["endpoint"].casefold() == kernel_endpoint(binding).casefold()]
+    kernel = [str(thumbprint) for thumbprint in served_by_kernel(state, binding)]
     survey, why = _network(view)
     served = survey.certificate["thumbprint"] if survey and survey.certificate else None
     server = f"bound is {bound}, http.sys serves {' and '.join(kernel) or 'nothing'}"

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from .certificates import CRYPTOGRAPHY_MISSING
+from .certificates import CRYPTOGRAPHY_MISSING, utc
 
 if not CRYPTOGRAPHY_MISSING:
     from cryptography import x509
@@ -105,19 +105,12 @@ def _found(certificate: x509.Certificate) -> Found:
             issuer=certificate.issuer.rfc4514_string(),
             is_authority=_is_authority(certificate),
             is_root=issued(certificate, certificate),
-            not_before=_utc(certificate, "not_valid_before"),
-            not_after=_utc(certificate, "not_valid_after"),
+            not_before=utc(certificate, "not_valid_before"),
+            not_after=utc(certificate, "not_valid_after"),
             public_key=certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         )
     except Exception as error:
         raise NoCertificate(f"has a certificate that cannot be read ({error})") from error
-
-
-def _utc(certificate: x509.Certificate, name: str) -> datetime.datetime:
-    # cryptography before 42 has only the naive attributes, also in UTC.
-    aware: datetime.datetime | None = getattr(certificate, f"{name}_utc", None)
-    naive: datetime.datetime = aware if aware is not None else getattr(certificate, name)
-    return naive.replace(tzinfo=datetime.UTC)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

@@ -27,11 +27,11 @@ from .state import (
     default_https_port,
     find_endpoint,
     http_port,
-    http_sys_of,
     iis_of,
     kernel_endpoint,
     own_fqdn,
     same_name,
+    served_by_kernel,
     site_of,
 )
 
@@ -236,8 +236,7 @@ def _is_as_wished(state: State, current: BindingState | None, wished: Binding) -
         return bool(current.get("promised"))
     if current.get("thumbprint") != wished.thumbprint or str(current.get("store") or "").casefold() != str(wished.store).casefold():
         return False
-    served = [entry["thumbprint"] for entry in http_sys_of(state) if entry["endpoint"].casefold() == kernel_endpoint(current).casefold()]
-    return served == [wished.thumbprint]
+    return served_by_kernel(state, current) == [wished.thumbprint]
 
 
 def _note_replaced(state: State, current: BindingState | None, wished: Binding) -> Registry | None:

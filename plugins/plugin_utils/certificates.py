@@ -135,8 +135,8 @@ def _read(outside: Certificate, der: bytes) -> Certificate:
             common_name=_common_name(certificate.subject),
             issuer_common_name=_common_name(certificate.issuer),
             dns_names=_dns_names(certificate),
-            not_before=_utc(certificate, "not_valid_before"),
-            not_after=_utc(certificate, "not_valid_after"),
+            not_before=utc(certificate, "not_valid_before"),
+            not_after=utc(certificate, "not_valid_after"),
             key=_key(certificate),
             signature=_signature(certificate),
             server_authentication=_serves(certificate),
@@ -157,7 +157,8 @@ def _dns_names(certificate: x509.Certificate) -> tuple[str, ...] | None:
     return tuple(san.value.get_values_for_type(x509.DNSName))
 
 
-def _utc(certificate: x509.Certificate, name: str) -> datetime:
+def utc(certificate: x509.Certificate, name: str) -> datetime:
+    """A date of a certificate, NAME being not_valid_before or not_valid_after: aware, UTC."""
     # cryptography before 42 has only the naive attributes, also in UTC.
     aware: datetime | None = getattr(certificate, f"{name}_utc", None)
     naive: datetime = aware if aware is not None else getattr(certificate, name)

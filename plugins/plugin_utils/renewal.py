@@ -13,8 +13,8 @@ from .binding import find_binding, replaced_certificates
 from .certificates import Certificate, not_asked_for, parse, reasons_against
 from .enrollment import used_by
 from .hierarchy import Hierarchy, tree_lines
-from .rollout import Outcome, Seen, wrapped
-from .state import Endpoint, Refusal, State, bound_certificate, configured_name, http_sys_of, kernel_endpoint, own_fqdn, serving_binding, setup_of
+from .rollout import Outcome, Seen, count_of, table, wrapped
+from .state import Endpoint, Refusal, State, bound_certificate, known_as, own_fqdn, served_by_kernel, serving_binding, setup_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Judgement:
 def judge_renewal(state: State, server: ServerWish, wish: RenewalWish, now: datetime.datetime) -> Judgement:
     """Judge one server as it was seen. NOW is aware. Raises Refusal where what it takes could not be read."""
     setup_of(state)
-    fqdn = (server.fqdn or configured_name(state) or own_fqdn(state)).lower()
+    fqdn = (server.fqdn or known_as(state)).lower()
     binding = serving_binding(state)
     if binding is None or binding.get("promised"):
         return Judgement(fqdn, offers=False)
@@ -83,7 +83,7 @@ def judge_renewal(state: State, server: ServerWish, wish: RenewalWish, now: date
         if errors:
             due.append(f"its certificate is not trusted by the server itself ({', '.join(errors)})")
             replace = (certificate.thumbprint,)
-    kernel = [each["thumbprint"] for each in http_sys_of(state) if each["endpoint"].casefold() == kernel_endpoint(binding).casefold()]
+    kernel = served_by_kernel(state, binding)
     if kernel != [certificate.thumbprint]:
         due.append(f"http.sys serves {' and '.join(map(str, kernel)) or 'nothing'} where {certificate.thumbprint} is bound")
     stale = (
@@ -192,8 +192,7 @@ def renewal_lines(
         outcome, until = outcomes.get(name, (None, None))
         rows.append((name, was, (until or "not known") if outcome else was, _happened(name, outcome, due, in_run, check_mode, bool(problems))))
     header = ("SERVER", "ENDED", "WOULD END" if check_mode else "ENDS", "WOULD HAPPEN" if check_mode else "WHAT HAPPENED")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
-    lines = ["  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip() for row in [header, *rows]]
+    lines = table([header, *rows])
     for name, (outcome, _until_then) in outcomes.items():
         if check_mode and outcome.changes:
             lines += ["", f"{name}:", *(line for change in outcome.changes for line in wrapped(f"-  {change}"))]
@@ -221,11 +220,10 @@ def _happened(name: str, outcome: Outcome | None, due: Collection[str], in_run: 
         return "nothing, there was no plan"
     if outcome is None:
         return "its wave did not start" if name in due else "nothing to do"
-    count = len(outcome.changes)
-    changes = f"{count} {'change' if count == 1 else 'changes'}" + (" to make" if check_mode else "")
+    changes = count_of(outcome.changes, check_mode) if outcome.changes else ""
     if not outcome.ok:
-        return f"FAILED in '{outcome.task}'" + (f" after {changes}" if count else ", nothing changed before")
-    return changes if count else "nothing to do any more"
+        return f"FAILED in '{outcome.task}'" + (f" after {changes}" if changes else ", nothing changed before")
+    return changes or "nothing to do any more"
 
 
 def _told(name: str, outcome: Outcome) -> list[str]:

@@ -211,8 +211,7 @@ def result_lines(
             now = was
         rows.append((name, was, now, _happened(outcome, moves.get(name, ()), name in in_run, check_mode)))
     header = ("SERVER", "WAS", "WOULD BE" if check_mode else "IS", "WOULD HAPPEN" if check_mode else "WHAT HAPPENED")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(3)]
-    lines = ["  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip() for row in [header, *rows]]
+    lines = table([header, *rows])
     if check_mode:
         lines += _changes_to_make(hierarchy, outcomes, moves)
     if problems:
@@ -236,14 +235,15 @@ def _happened(outcome: Outcome | None, moved: Sequence[str], in_run: bool, check
         return "not in this run (--limit): still to do"
     if outcome is None:
         # Its synchronization may have been turned already, in its upstream's wave.
-        return "its wave did not start" + (f"; {_count(moved, check_mode)} to its synchronization" if moved else "")
+        return "its wave did not start" + (f"; {count_of(moved, check_mode)} to its synchronization" if moved else "")
     changes = [*outcome.changes, *moved]
     if not outcome.ok:
-        return f"FAILED in '{outcome.task}'" + (f" after {_count(changes, check_mode)}" if changes else ", nothing changed before")
-    return _count(changes, check_mode) if changes else "finished already, nothing to do"
+        return f"FAILED in '{outcome.task}'" + (f" after {count_of(changes, check_mode)}" if changes else ", nothing changed before")
+    return count_of(changes, check_mode) if changes else "finished already, nothing to do"
 
 
-def _count(changes: Sequence[str], check_mode: bool) -> str:
+def count_of(changes: Sequence[str], check_mode: bool) -> str:
+    """How many changes there were, or in check mode would be, in words."""
     return f"{len(changes)} {'change' if len(changes) == 1 else 'changes'}" + (" to make" if check_mode else "")
 
 
@@ -300,6 +300,12 @@ def _with_name(name: str, message: str, servers: Collection[str]) -> str:
     if message.startswith((f"{name}: ", f"{name} ")):
         return message
     return f"{name}, for {message}" if message.partition(": ")[0] in servers else f"{name}: {message}"
+
+
+def table(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    """Rows of four as lines, the first three columns as wide as they have to be."""
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return ["  ".join([*(row[column].ljust(widths[column]) for column in range(3)), row[3]]).rstrip() for row in rows]
 
 
 def wrapped(text: str) -> list[str]:

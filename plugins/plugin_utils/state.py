@@ -327,6 +327,12 @@ def kernel_endpoint(binding: Mapping[str, Any]) -> str:
     return f"{'0.0.0.0' if address in ANY_ADDRESS else address}:{binding['port']}"
 
 
+def served_by_kernel(state: State, binding: Mapping[str, Any]) -> list[Any]:
+    """The thumbprints of the certificates that the kernel has for a binding's endpoint. Raises Refusal as http_sys_of does."""
+    endpoint = kernel_endpoint(binding).casefold()
+    return [entry["thumbprint"] for entry in http_sys_of(state) if entry["endpoint"].casefold() == endpoint]
+
+
 def restart_pending(state: State) -> bool:
     """Whether a restart of ours is pending: the mark is younger than the machine's last start."""
     mark = state["marks"].get(RESTART_MARK)
@@ -342,6 +348,12 @@ def configured_name(state: State) -> str | None:
     """The name that configuressl recorded, None before it ran."""
     setup = setup_of(state)
     return setup["certificate_name"] if setup["using_ssl"] else None
+
+
+def known_as(state: State) -> str:
+    """The name that a server is known by: the one that configuressl recorded, else the one that Windows reports."""
+    installed = state["setup"] is not None and state["setup"]["post_installed"]
+    return (configured_name(state) if installed else None) or own_fqdn(state)
 
 
 def url_of(state: State) -> str | None:

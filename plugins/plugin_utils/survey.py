@@ -24,8 +24,7 @@ from .certificates import Certificate
 from .endpoint import CONTENT, REPORTING, SERVICES, CheckError, Remote, Unusable, look_at_certificate, read_head, trusting, valid_name
 
 SELF_UPDATE = "/selfupdate/wuident.cab"
-INVENTORY = "/Inventory/"
-"""Paths that must go on answering over HTTP beside Content and ReportingWebService, where they are there at all [CFG, SEEN]."""
+"""Goes on answering over HTTP beside Content and ReportingWebService, where it is there at all [CFG, SEEN]."""
 PLAIN = {"Content": CONTENT, "ReportingWebService": REPORTING, "SelfUpdate": SELF_UPDATE}
 VERSIONS = {"TLS 1.0": "TLSv1", "TLS 1.1": "TLSv1_1", "TLS 1.2": "TLSv1_2", "TLS 1.3": "TLSv1_3"}
 
