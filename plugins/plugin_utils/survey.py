@@ -28,6 +28,7 @@ SELF_UPDATE = "/selfupdate/wuident.cab"
 PLAIN = {"Content": CONTENT, "ReportingWebService": REPORTING, "SelfUpdate": SELF_UPDATE}
 VERSIONS = {"TLS 1.0": "TLSv1", "TLS 1.1": "TLSv1_1", "TLS 1.2": "TLSv1_2", "TLS 1.3": "TLSv1_3"}
 
+_OF_TODAY = ("TLS 1.2", "TLS 1.3")  # what Python's clients offer by themselves
 _CANNOT_ASK = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "UNSUPPORTED_PROTOCOL_VERSION")
 _BODY_LIMIT = 64 * 1024
 _LONGEST = 3600  # seconds
@@ -45,10 +46,11 @@ class Answered:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found. https_problem, http_problem: why nothing can be said of a port at all, None where it answers.
+    """What was found. https_problem, http_problem: why nothing can be said of what a port serves, None where it answers.
 
     chain, name, dates: what is wrong with the certificate, None where nothing is. versions: by name, whether the port takes this TLS
-    version; None where this machine cannot ask. https: the five services; http: the five, and what must be served over HTTP.
+    version; None where this machine cannot ask. Where there is an https_problem they are there if the port takes one of them all the same.
+    https: the five services; http: the five, and what must be served over HTTP.
     """
 
     name: str
@@ -69,7 +71,8 @@ class Survey:
     @property
     def reached(self) -> bool:
         """Whether at least one of the ports answered."""
-        return (self.https_port is not None and self.https_problem is None) or (self.http_port is not None and self.http_problem is None)
+        secure = self.https_port is not None and (self.https_problem is None or any(self.versions.values()))
+        return secure or (self.http_port is not None and self.http_problem is None)
 
     def as_dict(self) -> dict[str, Any]:
         """In plain JSON types."""
@@ -121,9 +124,21 @@ def survey_server(
         for part in (secure, plain):
             if part is not None:
                 found |= part.result()
-        if found.get("https_problem") is None:
-            found["versions"] = {one: asked.result() for one, asked in versions.items()}
+        taken = {one: asked.result() for one, asked in versions.items()}
+        problem = found.get("https_problem")
+        if problem is None or any(taken.values()):
+            found["versions"] = taken
+        if problem is not None and any(taken.values()):
+            found["https_problem"] = _problem_with(taken, f"{remote.address}:{https_port}", problem)
     return Survey(**found)
+
+
+def _problem_with(taken: Mapping[str, bool | None], place: str, problem: str) -> str:
+    """Why an ordinary handshake failed at a port that takes some version of TLS: what was seen of it at first need not be the cause."""
+    told = ", ".join(one for one, takes in taken.items() if takes)
+    if any(taken[one] is not False for one in _OF_TODAY):
+        return f"{problem} (where weak ciphers are offered too, it takes {told})"
+    return f"{place} takes {told} only, and the controller asks for TLS 1.2 or newer"
 
 
 def _secure(remote: Remote, port: int, until: float) -> dict[str, Any]:
@@ -181,9 +196,9 @@ def _takes(remote: Remote, port: int, version: str) -> bool | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = context.maximum_version = wanted
-            if version in ("TLS 1.0", "TLS 1.1"):
-                # OpenSSL 3 offers them at this level alone, and some distributions have taken them out.
-                context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            # OpenSSL 3 offers the old versions at this level alone, and some distributions have taken them out. Of the others, too, the version is
+            # asked for, and not how good the port's ciphers are.
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
     except (ValueError, ssl.SSLError):
         return None
     try:

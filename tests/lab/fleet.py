@@ -20,7 +20,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,11 +32,11 @@ from cryptography.x509.oid import NameOID
 
 from .authority import Authority, Issued, KeyKind, SignatureKind
 from .domain_ca import DomainCA, Settings
-from .engine import apply_changes
+from .engine import apply_changes, registry
 from .faults import ServerFaults
 from .machine import Machine, format_time
 from .site import ColdPool
-from .tls import base64_of, thumbprint
+from .tls import VERSIONS, base64_of, thumbprint
 
 Stage = Literal["http", "offered", "required"]
 Document = dict[str, Any]
@@ -45,7 +45,6 @@ Document = dict[str, Any]
 REQUIRED = ("ApiRemoting30", "ClientWebService", "DssAuthWebService", "ServerSyncWebService", "SimpleAuthWebService")
 _APPLICATIONS = (*REQUIRED, "Inventory", "ReportingWebService")
 _PRODUCTS = {"14393": "2016", "17763": "2019", "20348": "2022", "26100": "2025"}
-_SETUP = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
 _COMPUTER = r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
 _WINDOWS = r"HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _WISH_VALUES: dict[str, tuple[str, ...]] = {
@@ -131,6 +130,8 @@ class Server(Member):
     :param ports: of HTTP and HTTPS
     :param certificate: a kind (`ok`, `none`, `expired`, `other_name`, `no_key`, `lost_key`, `sha1`, `rsa1024`, `untrusted_ca`,
         `wildcard`, `two`, `short_lived`), a mapping as `Wish` has it, or a list of either
+    :param tls: the versions of TLS that its ports take, `["1.0", "1.1", "1.2"]`, without a gap; Schannel's settings in its registry say the
+        same. None: 1.2 and 1.3, and the registry says nothing
     :param stage: how far it is already: `http`, `offered` (bound and configuressl run), `required`
     :param downstream_listed: whether its upstream already lists it, with a synchronization an hour ago
     """
@@ -142,6 +143,7 @@ class Server(Member):
     site_name: str = "WSUS Administration"
     site_id: int = 1634923
     certificate: Any = "ok"
+    tls: tuple[str, ...] | None = None
     stage: Stage = "http"
     downstream_listed: bool = True
     configuration_manager: bool = False
@@ -284,6 +286,8 @@ def _server(name: str, given: Mapping[str, Any]) -> Server:
                 # Set up on port 80, WSUS is in the default web site.
                 values.setdefault("site_name", "Default Web Site")
                 values.setdefault("site_id", 1)
+        if values.get("tls") is not None:
+            values["tls"] = _tls(values["tls"])
         if values.get("stage", "http") not in get_args(Stage):
             raise ValueError(f"stage: there are {', '.join(get_args(Stage))}, not {values['stage']!r}")
         if "cold_pool" in values:
@@ -291,6 +295,19 @@ def _server(name: str, given: Mapping[str, Any]) -> Server:
         return Server(name=name, **values)
     except (TypeError, ValueError) as error:
         raise FleetError(f"{name}: {error}") from error
+
+
+def _tls(given: Any) -> tuple[str, ...]:
+    """Versions of TLS, from the oldest on; in a file without quotes they are numbers."""
+    asked = {str(one) for one in given} if isinstance(given, Sequence) and not isinstance(given, str) else set()
+    if not asked or not asked <= set(VERSIONS):
+        raise ValueError(f"tls is a list of {', '.join(VERSIONS)}, not {given!r}")
+    chosen = tuple(one for one in VERSIONS if one in asked)
+    between = list(VERSIONS)[list(VERSIONS).index(chosen[0]) : list(VERSIONS).index(chosen[-1])]
+    left_out = [one for one in between if one not in chosen]
+    if left_out:
+        raise ValueError(f"tls: a port takes versions without a gap, and {', '.join(chosen)} leaves out {', '.join(left_out)}")
+    return chosen
 
 
 def _trusts(given: Any) -> tuple[str, ...]:
@@ -424,7 +441,7 @@ def _role(fleet: Fleet, server: Server) -> Document:
     version = f"10.0.{server.build}"
     return {
         "registry": {
-            _SETUP: {
+            registry.SETUP: {
                 "UsingSSL": _dword(0),
                 "PortNumber": _dword(http),
                 "TargetDir": _text("C:\\Program Files\\Update Services\\"),
@@ -433,8 +450,9 @@ def _role(fleet: Fleet, server: Server) -> Document:
                 "VersionString": _text(version),
                 "SqlServerName": _text("MICROSOFT##WID"),
             },
-            _SETUP + r"\Installed Role Services": {"UpdateServices-Services": _dword(2), "UpdateServices-WidDatabase": _dword(2)},
+            registry.SETUP + r"\Installed Role Services": {"UpdateServices-Services": _dword(2), "UpdateServices-WidDatabase": _dword(2)},
             **({r"HKLM:\SOFTWARE\Microsoft\SMS": {}} if server.configuration_manager else {}),
+            **_schannel(server),
         },
         "iis": {
             "sites": [
@@ -459,6 +477,13 @@ def _role(fleet: Fleet, server: Server) -> Document:
         "services": {"WsusService": "Running", "W3SVC": "Running", "WAS": "Running"},
         "wsus": _wsus(fleet, server, version),
     }
+
+
+def _schannel(server: Server) -> Document:
+    """Schannel's settings: what the fleet says of each version, and nothing where it says nothing."""
+    if server.tls is None:
+        return {}
+    return {f"{registry.SCHANNEL}\\TLS {one}\\Server": {"Enabled": _dword(int(one in server.tls))} for one in VERSIONS}
 
 
 def _stores(fleet: Fleet, member: Member, authorities: Authorities) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .engine import http_sys, iis, registry
 from .engine.certificates import find, listed
 from .http import Listener, Request, Response
 from .machine import Machine
-from .tls import Served, build_chain, certificate_of, choosing_context
+from .tls import VERSIONS, Served, Versions, build_chain, certificate_of, choosing_context
 
 #: The page behind each of the five services that must require TLS, and two that must not [BP, CFG].
 SERVICES = {
@@ -30,7 +30,8 @@ SERVICES = {
     "reportingwebservice": "reportingwebservice.asmx",
 }
 _FILES = {"content": "anonymouscheckfile.txt", "selfupdate": "wuident.cab"}
-_SCHANNEL = r"HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols"
+#: What Schannel's server side has on where the registry says nothing.
+_ON_BY_DEFAULT = ("1.2", "1.3")
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class ColdPool:
 class Port:
     """What is served on one port: plain HTTP, or TLS with certificates by name (SNI) and one for all others.
 
-    A TLS port without any certificate resets what comes.
+    A TLS port without any certificate, or without any version of TLS, resets what comes.
     """
 
     number: int
     protocol: Literal["http", "https"]
     default: Served | None = None
     by_name: tuple[tuple[str, Served], ...] = ()
-    versions: tuple[ssl.TLSVersion, ssl.TLSVersion] = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+    versions: Versions | None = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
     @property
     def has_certificate(self) -> bool:
@@ -141,7 +142,7 @@ def _ports(machine: Machine, sites: list[dict[str, Any]]) -> tuple[Port, ...]:
     return (*plain.values(), *(_tls_port(number, served, versions) for number in sorted(secure)))
 
 
-def _tls_port(number: int, served: dict[tuple[str, int], Served], versions: tuple[ssl.TLSVersion, ssl.TLSVersion]) -> Port:
+def _tls_port(number: int, served: dict[tuple[str, int], Served], versions: Versions | None) -> Port:
     here = {name: one for (name, port), one in served.items() if port == number}
     by_address = {name: one for name, one in here.items() if _is_address(name)}
     exact = [one for name, one in by_address.items() if name != "0.0.0.0"]
@@ -172,15 +173,18 @@ def _intermediates(machine: Machine, der: str) -> list[str]:
     return [others[one] for one in chain.certificates[1:]]
 
 
-def _versions(machine: Machine) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
-    """The versions of TLS that Schannel's server side has on; 1.2 and 1.3 unless the registry says otherwise."""
-    on = {
-        version: registry.value(machine, f"{_SCHANNEL}\\{name}\\Server", "Enabled") != 0
-        for name, version in (("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.TLSv1_3))
-    }
-    lowest = ssl.TLSVersion.TLSv1_2 if on[ssl.TLSVersion.TLSv1_2] else ssl.TLSVersion.TLSv1_3
-    highest = ssl.TLSVersion.TLSv1_3 if on[ssl.TLSVersion.TLSv1_3] else ssl.TLSVersion.TLSv1_2
-    return lowest, max(lowest, highest)
+def _versions(machine: Machine) -> Versions | None:
+    """The versions of TLS that Schannel's server side has on, from the lowest to the highest; None: none of them."""
+    on = [version for number, version in VERSIONS.items() if _is_on(machine, number)]
+    return (on[0], on[-1]) if on else None
+
+
+def _is_on(machine: Machine, number: str) -> bool:
+    key = f"{registry.SCHANNEL}\\TLS {number}\\Server"
+    enabled, disabled = (registry.value(machine, key, name) for name in ("Enabled", "DisabledByDefault"))
+    if enabled is None:
+        return number in _ON_BY_DEFAULT if disabled is None else not disabled
+    return bool(enabled)
 
 
 class Site:
@@ -231,7 +235,7 @@ class Site:
     def _listener(self, port: Port) -> Listener:
         if port.protocol == "http":
             return Listener(self._address, port.number, self.answer)
-        if port.has_certificate:
+        if port.has_certificate and port.versions is not None:
             with contextlib.suppress(ssl.SSLError):
                 return Listener(self._address, port.number, self.answer, choosing_context(port.default, dict(port.by_name), port.versions))
         return Listener(self._address, port.number, self.answer, mute=True)

@@ -9,6 +9,7 @@ import hashlib
 import ipaddress
 import ssl
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,16 @@ from cryptography.x509.oid import NameOID
 # Windows serves certificates that OpenSSL's default level refuses (RSA 1024, SHA-1): the lab does too, so that they can be found out.
 _CIPHERS = "DEFAULT:@SECLEVEL=0"
 _LONGEST_CHAIN = 8
+
+#: The lowest and the highest version of TLS that a context takes: it takes all between them as well.
+Versions = tuple[ssl.TLSVersion, ssl.TLSVersion]
+#: The versions by number, from the oldest on.
+VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
 
 
 @lru_cache(maxsize=4096)
@@ -67,13 +78,24 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
-def choosing_context(default: Served | None, by_name: dict[str, Served], versions: tuple[ssl.TLSVersion, ssl.TLSVersion]) -> ssl.SSLContext:
+def take_versions(context: ssl.SSLContext, versions: Versions) -> None:
+    """Have a context take these versions of TLS alone."""
+    if versions[0] >= ssl.TLSVersion.TLSv1_2:
+        context.minimum_version, context.maximum_version = versions
+        return
+    # Python warns of the old ones. What is ignored is so for the whole process meanwhile, and the lab has threads: only where it has to be.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = versions
+
+
+def choosing_context(default: Served | None, by_name: dict[str, Served], versions: Versions) -> ssl.SSLContext:
     """A context that serves by the name that is asked for (SNI), and DEFAULT for any other; without one it refuses the handshake.
 
     :raises ssl.SSLError: when a certificate and its key do not belong together
     """
     context = default.context() if default else server_context()
-    context.minimum_version, context.maximum_version = versions
+    take_versions(context, versions)
     contexts = {name.lower(): served.context() for name, served in by_name.items()}
 
     def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _rest: ssl.SSLContext) -> int | None:
@@ -93,12 +115,28 @@ def choosing_context(default: Served | None, by_name: dict[str, Served], version
 
 def client_context() -> ssl.SSLContext:
     """A client's context that takes any certificate: who is asked is judged afterwards. TLS 1.2, as the collection asks for."""
+    return client_context_of("1.2")
+
+
+def client_context_of(version: str) -> ssl.SSLContext:
+    """The same for one version of TLS, by its number."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers(_CIPHERS)
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    take_versions(context, (VERSIONS[version], VERSIONS[version]))
     return context
+
+
+def can_ask(version: str) -> bool:
+    """Whether this machine's OpenSSL offers a version of TLS at all: some distributions have taken the old ones out."""
+    try:
+        client_context_of(version).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="nobody").do_handshake()
+    except ssl.SSLWantReadError:
+        return True
+    except (ValueError, ssl.SSLError):
+        return False
+    return True
 
 
 def sent_certificates(connection: ssl.SSLSocket) -> list[x509.Certificate]:

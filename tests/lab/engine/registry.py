@@ -14,6 +14,7 @@ from .journal import find_key
 
 SETUP = r"HKLM:\SOFTWARE\Microsoft\Update Services\Server\Setup"
 MARKS = r"HKLM:\SOFTWARE\securepatch.wsus"
+SCHANNEL = r"HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols"
 
 
 def key_name(path: str) -> str:

@@ -15,7 +15,6 @@ _CURRENT = r"HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion"
 _NETWORK = r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
 _WINDOWS = r"HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _REMOTE_DESKTOP = r"HKLM:\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp"
-_SCHANNEL = r"HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols"
 _FRAMEWORK = r"HKLM:\SOFTWARE\Microsoft\.NETFramework\v4.0.30319"
 _SESSION_MANAGER = r"HKLM:\SYSTEM\CurrentControlSet\Control\Session Manager"
 
@@ -94,8 +93,8 @@ def _tls(machine: Machine) -> dict[str, Any]:
         "protocols": {
             version: {
                 role.lower(): {
-                    "enabled": registry.value(machine, f"{_SCHANNEL}\\{version}\\{role}", "Enabled"),
-                    "disabled_by_default": registry.value(machine, f"{_SCHANNEL}\\{version}\\{role}", "DisabledByDefault"),
+                    "enabled": registry.value(machine, f"{registry.SCHANNEL}\\{version}\\{role}", "Enabled"),
+                    "disabled_by_default": registry.value(machine, f"{registry.SCHANNEL}\\{version}\\{role}", "DisabledByDefault"),
                 }
                 for role in ("Client", "Server")
             }

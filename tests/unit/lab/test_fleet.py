@@ -173,6 +173,20 @@ class TestServers:
         assert listed == [("down.corp.example", made["down"]["wsus"]["server_id"])]
         assert made["up"]["wsus"]["upstream"]["microsoft_update"] is True
 
+    @pytest.mark.parametrize(
+        ("asked", "enabled"),
+        [
+            (["1.0", "1.1", "1.2"], [1, 1, 1, 0]),
+            (["1.3", "1.2", "1.2"], [0, 0, 1, 1]),
+            ([1.0, 1.1], [1, 1, 0, 0]),
+            (None, [None] * 4),
+        ],
+    )
+    def test_schannel_s_settings_say_what_the_fleet_says_of_tls(self, asked: Any, enabled: list[int | None], authorities: Authorities) -> None:
+        protocols = state({"tls": asked}, authorities)["tls"]["protocols"]
+        assert [one["server"]["enabled"] for one in protocols.values()] == enabled
+        assert {(one["server"]["disabled_by_default"], *one["client"].values()) for one in protocols.values()} == {(None, None, None)}
+
     def test_the_issuing_authorities_are_known_unless_they_are_not(self, authorities: Authorities) -> None:
         made = documents(load({"servers": {"usual": {}, "fresh": {"intermediates": False}}}), authorities)
         assert list(made["usual"]["certificates"]["CA"]) == [thumbprint(one.certificate) for one in (authorities.lab, authorities.other)]
@@ -200,6 +214,13 @@ class TestServers:
         ({"servers": {"a": {"ports": [8530]}}}, "a: "),
         ({"servers": {"a": {"trusts_ca": ["mine"]}}}, "a: trusts_ca"),
         ({"servers": {"a": {"cold_pool": {"second": 1}}}}, "a: .*second"),
+        ({"servers": {"a": {"tls": ["1.0", "1.2"]}}}, "a: tls: a port takes versions without a gap, and 1.0, 1.2 leaves out 1.1"),
+        ({"servers": {"a": {"tls": ["1.0", "1.3"]}}}, "1.0, 1.3 leaves out 1.1, 1.2"),
+        ({"servers": {"a": {"tls": ["1.4"]}}}, r"a: tls is a list of 1.0, 1.1, 1.2, 1.3, not \['1.4'\]"),
+        ({"servers": {"a": {"tls": []}}}, r"a: tls is a list of .*, not \[\]"),
+        ({"servers": {"a": {"tls": "1.2"}}}, "a: tls is a list of .*, not '1.2'"),
+        ({"servers": {"a": {"tls": 1.2}}}, "a: tls is a list of .*, not 1.2"),
+        ({"servers": {"a": {}}, "clients": {"b": {"tls": ["1.2"]}}}, "b: unknown tls"),
         ({"servers": {"a_b": {}}}, "a_b"),
         ({"servers": {"a": {}}, "clients": {"a": {}}}, "a: a machine is either a server or a client"),
         ({"servers": {"a": {}}, "clients": {"b": {"upstream": "a"}}}, "b: unknown upstream; there are build, faults"),

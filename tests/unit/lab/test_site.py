@@ -18,7 +18,7 @@ from tests.lab.engine import apply_changes, read_state
 from tests.lab.engine import test_endpoint as look
 from tests.lab.fleet import REQUIRED
 from tests.lab.lab import Lab
-from tests.lab.tls import base64_of, thumbprint
+from tests.lab.tls import VERSIONS, base64_of, can_ask, client_context_of, thumbprint
 
 from .conftest import Controller, LabMaker
 
@@ -117,6 +117,70 @@ class TestAHealthyServer:
             ask(lab, "/", tls=True)
         change(lab, "up", {"kind": "trust", "store": "CA", "der": base64_of(lab.authorities.lab.certificate)})
         assert ask(lab, "/", tls=True) == 200
+
+
+class TestVersionsOfTls:
+    KEY = r"HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS {}\Server"
+
+    def taken(self, lab: Lab, name: str = "up.corp.example") -> list[str]:
+        """The versions that a handshake really comes of, each asked for alone."""
+        found = []
+        for version in VERSIONS:
+            plain = socket.create_connection((lab.address("up"), 8531), 5)
+            try:
+                with client_context_of(version).wrap_socket(plain, server_hostname=name) as connection:
+                    assert connection.version() == f"TLSv{version}".removesuffix(".0")
+                    found.append(version)
+            except OSError:
+                plain.close()
+        return found
+
+    @pytest.mark.parametrize(
+        "asked",
+        [["1.0", "1.1", "1.2"], ["1.2", "1.3"], ["1.0", "1.1"], ["1.0"], ["1.1"], ["1.2"], ["1.3"], ["1.0", "1.1", "1.2", "1.3"], None],
+        ids=lambda asked: "+".join(asked or ["nothing"]),
+    )
+    @pytest.mark.filterwarnings("error")
+    def test_a_port_takes_those_that_the_fleet_says_and_no_other(self, make_lab: LabMaker, asked: list[str] | None) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered", "tls": asked}}})
+        expected = ["1.2", "1.3"] if asked is None else asked
+        assert self.taken(lab) == [one for one in expected if can_ask(one)]
+
+    def test_one_that_is_served_by_name_takes_them_too(self, make_lab: LabMaker) -> None:
+        lab = make_lab({"servers": {"up": {"stage": "offered", "certificate": "two", "tls": ["1.1", "1.2"]}}})
+        first, second = thumbprints(lab)
+        change(lab, "up", binding(first), binding(second, host_name="sni.corp.example", ssl_flags=1))
+        assert thumbprint(served(lab, name="sni.corp.example")) == second
+        assert self.taken(lab, "sni.corp.example") == [one for one in ("1.1", "1.2") if can_ask(one)]
+
+    @pytest.mark.parametrize(
+        ("values", "takes"),
+        [
+            ({}, False),
+            ({"Enabled": 1}, True),
+            ({"Enabled": 0xFFFFFFFF}, True),
+            ({"Enabled": 0}, False),
+            ({"DisabledByDefault": 0}, True),
+            ({"DisabledByDefault": 1}, False),
+            ({"Enabled": 1, "DisabledByDefault": 1}, True),
+            ({"Enabled": 0, "DisabledByDefault": 0}, False),
+        ],
+    )
+    @pytest.mark.skipif(not can_ask("1.1"), reason="this OpenSSL has no TLS 1.1")
+    def test_what_the_registry_says_is_what_is_taken(self, make_lab: LabMaker, values: dict[str, int], takes: bool) -> None:
+        lab = make_lab(OFFERED)
+        with lab.edit("up") as document:
+            document["registry"][self.KEY.format("1.1")] = {name: {"kind": "DWord", "data": data} for name, data in values.items()}
+        assert ("1.1" in self.taken(lab)) is takes
+
+    def test_without_any_version_a_port_breaks_off(self, make_lab: LabMaker) -> None:
+        lab = make_lab(OFFERED)
+        with lab.edit("up") as document:
+            document["registry"] |= {self.KEY.format(one): {"Enabled": {"kind": "DWord", "data": 0}} for one in ("1.2", "1.3")}
+        assert self.taken(lab) == []
+        with pytest.raises(ConnectionResetError):
+            served(lab)
+        assert ask(lab, "/Content/anonymousCheckFile.txt") == 200
 
 
 class TestWhatIsNotInOrder:

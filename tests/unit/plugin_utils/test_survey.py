@@ -24,6 +24,7 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils.survey import PLA
 
 from tests.lab.authority import Authority, Issued
 from tests.lab.lab import Lab
+from tests.lab.tls import can_ask
 
 FQDN = "wsus01.corp.example"
 PROTOCOLS = r"HKLM:\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols"
@@ -130,7 +131,8 @@ def lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
 
 
 def of_lab(lab: Lab, **others: Any) -> Survey:
-    return look(8531, 8530, str(lab.ca_file), address=lab.address("wsus01"), **{"timeout": 5, "budget": 30, **others})
+    http_port = others.pop("http_port", 8530)
+    return look(8531, http_port, str(lab.ca_file), address=lab.address("wsus01"), **{"timeout": 5, "budget": 30, **others})
 
 
 # --- a WSUS site -----------------------------------------------------------------------------------------------------------
@@ -189,24 +191,32 @@ def test_an_old_version_that_is_really_offered_is_found(version: str, tmp_path: 
     with listening(answering(OK), context) as port:
         found = look(port, None, ca_file)
     # Some distributions' OpenSSL cannot do it at all: that is told, and never taken for a server that does not.
-    assert found.versions[version] is (True if _can_offer(version) else None)
+    assert found.versions[version] is (True if can_ask(version.removeprefix("TLS ")) else None)
     assert found.versions["TLS 1.2"] is True
 
 
-def _can_offer(version: str) -> bool:
-    """Whether this machine's OpenSSL can do a handshake of this version at all, with itself."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning):
-            context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion, VERSIONS[version])
-        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="x").do_handshake()
-    except ssl.SSLWantReadError:
-        return True
-    except (ValueError, ssl.SSLError):
-        return False
-    return True
+@pytest.mark.skipif(not can_ask("1.1"), reason="this OpenSSL has no TLS 1.1")
+def test_a_port_that_takes_old_versions_alone_is_told_to_and_is_reached(lab: Callable[..., Lab]) -> None:
+    one = lab(stage="offered", tls=["1.1"])
+    found = of_lab(one)
+    assert found.https_problem == f"{one.address('wsus01')}:8531 takes TLS 1.1 only, and the controller asks for TLS 1.2 or newer"
+    assert found.versions == {"TLS 1.0": False if can_ask("1.0") else None, "TLS 1.1": True, "TLS 1.2": False, "TLS 1.3": False}
+    assert (found.certificate, found.https) == (None, {})
+    assert of_lab(one, http_port=None).reached
+
+
+def test_weak_ciphers_alone_hide_no_version(tmp_path: Path) -> None:
+    issued = authority().issue(FQDN, [FQDN], key="rsa2048")
+    context = secure(tmp_path, issued)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    # No client of Python's asks for it by itself.
+    context.set_ciphers("AES128-SHA")
+    with listening(answering(OK), context) as port:
+        found = look(port, None)
+    assert found.versions["TLS 1.2"] is True
+    assert found.versions["TLS 1.3"] is False
+    assert str(found.https_problem).startswith(f"the TLS handshake with 127.0.0.1:{port} failed: ")
+    assert str(found.https_problem).endswith(" (where weak ciphers are offered too, it takes TLS 1.2)")
 
 
 # --- a certificate that is wrong ---------------------------------------------------------------------------------------------------
