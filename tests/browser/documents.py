@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import random
 from collections.abc import Mapping
@@ -249,6 +250,14 @@ def nine_with_changes() -> dict[str, Any]:
     return nine(previous=before)
 
 
+def nine_rolled_out() -> dict[str, Any]:
+    """The nine after a rollout, held against how they stood before it: most over HTTP, one required TLS already, one was not reached."""
+    http = ("binding", "configuressl", "tls_required")
+    before = nine({name: () if name == "wsus04" else ("reachable",) if name == "wsus07" else http for name in _NINE_UPSTREAM})
+    before["created"] = "2026-11-21T14:00:00Z"
+    return nine({"wsus05": ("tls_required",), "wsus08": http, "wsus09": ("reachable",)}, previous=before)
+
+
 def _unknown(each: dict[str, Any], check: str, reason: str) -> None:
     for finding in each["findings"]:
         if finding["check"] == check:
@@ -314,7 +323,12 @@ def hostile() -> dict[str, Any]:
             if finding["result"] == "fail":
                 finding["disagreement"] = text
         servers.append(each)
-    previous = assemble(servers[:3], NOW)
-    for each in previous["servers"]:
-        each["name"] += " gone"
+    previous = assemble(copy.deepcopy(servers[:6]), NOW)
+    for number, each in enumerate(previous["servers"]):
+        if number < 3:
+            each["name"] += " gone"
+        else:
+            each["standing"] += " before"
+            for finding in each["findings"]:
+                finding["result"] = "pass"
     return assemble(servers, NOW, previous=previous, about={text: text for text in HOSTILE})

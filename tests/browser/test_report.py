@@ -54,6 +54,8 @@ def test_nothing_that_a_server_says_is_executed_or_becomes_an_element(opened: Op
     assert page.locator("img, iframe, object, embed, [onerror], [onload], [onfocus], [autofocus], [style], failure").count() == 0
     assert page.locator("script").count() == 3
     assert page.evaluate("[...document.querySelectorAll('[href], [src]')].every((one) => one.getAttribute('href')?.startsWith('#'))")
+    stood = page.get_by_role("region", name="Table: Where servers stood and stand").locator("td:nth-of-type(1)").all_text_contents()
+    assert stood == [f"{clean(text)} before" for text in HOSTILE[3:6]]
     said = {text.strip() for text in page.locator(".server h3 .name").all_text_contents()}
     assert said == {clean(text).strip() or "(no name)" for text in HOSTILE}
 
@@ -219,12 +221,31 @@ def test_what_passed_is_shown_on_demand(opened: Opener) -> None:
     button = part.get_by_role("button", name="Hide them for wsus05")
     assert button.get_attribute("aria-expanded") == "true"
     shown = part.get_by_role("row").all_inner_texts()
-    assert len(shown) == 1 + 28, "a head, and all but the one that failed and the one that is not known"
+    assert len(shown) == 1 + 33, "a head, and all but the one that failed and the one that is not known"
     assert any("build 20348.4529, fixed from 20348.4297 on" in row for row in shown)
     assert any("does not apply" in row and "the inventory has no downstream server of it" in row for row in shown)
     assert any("The network says: TLS answers on port 8531" in row for row in shown)
     button.press("Space")
     assert part.get_by_role("row").count() == 0
+
+
+def test_what_changed_begins_with_where_servers_stood_and_stand_and_leads_to_them(opened: Opener) -> None:
+    report = opened("nine")
+    section = report.page.get_by_role("region", name="What changed since the last audit")
+    tables = section.get_by_role("region")
+    assert [one.get_attribute("aria-label") for one in tables.all()] == [
+        f"Table: {title}" for title in ("Where servers stood and stand", "New failures", "Mended", "No longer known")
+    ]
+    table = section.get_by_role("region", name="Table: Where servers stood and stand")
+    assert table.get_by_role("columnheader").all_inner_texts() == ["Server", "Before", "Now"]
+    assert table.get_by_role("rowheader").all_inner_texts() == ["wsus09", "wsus08"]
+    assert table.get_by_role("cell").all_inner_texts() == ["requires TLS", "not reached", "requires TLS", "HTTP"]
+    table.focus()
+    report.page.keyboard.press("Tab")
+    report.page.keyboard.press("Enter")
+    report.page.wait_for_function("document.querySelector(':target') && document.querySelector(':target').getBoundingClientRect().y < innerHeight")
+    assert report.page.locator(":target h3 .name").inner_text() == "wsus09"
+    assert report.page.locator(":target dl div", has_text="Before").inner_text().split() == ["Before", "requires", "TLS"]
 
 
 # --- everybody can ----------------------------------------------------------------------------------------------------------------
@@ -302,7 +323,7 @@ def test_colour_is_never_all_that_tells(opened: Opener) -> None:
     page = opened("nine").page
     shapes = {level: page.locator(f"#m-{level}").inner_html() for level in ("high", "medium", "low", "unknown", "clean")}
     assert len(set(shapes.values())) == 5
-    assert page.locator("#rows td.cell").count() == 9 * 30
+    assert page.locator("#rows td.cell").count() == 9 * 35
     signs = {"high": "H", "medium": "M", "low": "L"}
     for level, sign in signs.items():
         assert set(page.locator(f"#rows td.{level}").all_inner_texts()) == {sign}
@@ -317,6 +338,8 @@ def test_without_a_script_everything_that_is_wrong_can_be_read(opened: Opener) -
     assert page.locator("#matrix-part").is_hidden()
     assert page.locator(".failures > li").count() == 15
     assert page.locator("button.more").first.is_hidden()
+    assert page.get_by_role("region", name="Table: Where servers stood and stand").get_by_role("rowheader").count() == 2
+    assert page.get_by_role("region", name="Table: No longer known").is_visible()
     page.locator(".tree a", has_text="wsus06").click()
     assert page.url.endswith("#s5")
 
@@ -335,6 +358,8 @@ def test_it_prints_in_full(opened: Opener) -> None:
     assert paper.count(b"/Type /Page\n") >= 4
     assert page.evaluate("window.opened") == page.locator("details").count(), "what is folded on a screen is open on paper"
     assert page.locator("details[open]").count() == 0, "and folded again"
+    tables = page.locator("section[aria-labelledby=changes] .scroll")
+    assert tables.evaluate_all("(them) => them.map((one) => getComputedStyle(one).overflow)") == ["visible"] * 4, "paper cannot be scrolled"
 
 
 def test_a_matrix_of_some_pages_is_printed_whole(opened: Opener) -> None:

@@ -31,6 +31,9 @@ FIRST_NAMED = 12
 REASONS = 10
 CHANGES = 300
 CERTIFICATES = 20
+NOT_REACHED = "not reached"
+STANDINGS = (NOT_REACHED, "not a working WSUS", "HTTP", "half-way", "restart pending", "offers HTTPS", "requires TLS")
+"""Where a server can stand, the farthest from requiring TLS first."""
 
 WORDS = {
     "high": "high",
@@ -283,7 +286,7 @@ def _tree(parts: Sequence[Part], parents: Sequence[int | None]) -> dict[str, Any
             below[parent] += 1
     beside = []
     for part, parent in zip(parts, parents, strict=True):
-        words = [part.standing or ("" if part.reached else "not reached"), part.counts]
+        words = [part.standing or ("" if part.reached else NOT_REACHED), part.counts]
         if below[part.number] and len(parts) > drawing.LABELLED:
             words.append(f"{below[part.number]:,} below it")
         if part.upstream and parent is None:
@@ -344,14 +347,34 @@ def _changes(document: Mapping[str, Any], parts: Sequence[Part], checks: Sequenc
         ]
         return sorted(told, key=lambda row: SEVERITIES.index(row["severity"]))
 
+    unknown = rows(changes["no_longer_known"])
+    standings: list[dict[str, Any]] = [
+        {"part": by_name[each["server"]], "before": clean(each["was"]).strip() or NOT_REACHED, "now": clean(each["is"]).strip() or NOT_REACHED}
+        for each in changes["standings"]
+        if each["server"] in by_name
+    ]
     return {
         "since": moment(changes["since"]),
+        # A standing that only another version has is looked at first.
+        "standings": sorted(standings, key=lambda row: STANDINGS.index(row["now"]) if row["now"] in STANDINGS else -1),
+        "before": {row["part"].number: row["before"] for row in standings},
         "new_failures": rows(changes["new_failures"]),
         "mended": rows(changes["mended"]),
+        "no_longer_known": len(unknown),
+        "reasons": _by_reason(unknown),
         "new_servers": [by_name[name] for name in changes["new_servers"] if name in by_name],
         "gone_servers": [_name(name) for name in changes["gone_servers"]],
         "shown": CHANGES,
     }
+
+
+def _by_reason(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each server a row for each reason, with all checks that it is the reason for. The first severity of them counts, which is the worst."""
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for row in rows:
+        told = found.setdefault((row["part"].number, row["seen"]), {**row, "checks": []})
+        told["checks"].append(row["check"])
+    return list(found.values())
 
 
 # --- data for the script -----------------------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def test_no_text_of_a_server_becomes_an_element_or_an_attribute() -> None:
     """The page of wicked texts has the very elements that the page of harmless ones has."""
     document = documents.hostile()
     plain = {text: f"text {number}" for number, text in enumerate(documents.HOSTILE) if text}
-    plain |= {f"{text} gone": f"gone {number}" for number, text in enumerate(documents.HOSTILE)}
+    plain |= {f"{text} {word}": f"{word} {number}" for number, text in enumerate(documents.HOSTILE) for word in ("gone", "before")}
     wicked, harmless = Page(html_report(document)), Page(html_report(replaced(document, plain)))
     assert len(wicked.elements) > 3000
     assert wicked.elements == harmless.elements
@@ -217,7 +217,7 @@ def test_servers_are_counted_by_their_worst_failure() -> None:
     numbers = re.findall(r'<li class="(\w+)"><b>(\d+)</b>', html)
     assert numbers == [("high", "4"), ("medium", "1"), ("low", "1"), ("unknown", "1"), ("clean", "2")]
     said = Page(html).said()
-    assert "Checks: 15 failed, 209 passed, 38 not known, 8 do not apply. Not reached: 1 server. Certificates that end within 30 days: 1." in said
+    assert "Checks: 15 failed, 247 passed, 45 not known, 8 do not apply. Not reached: 1 server. Certificates that end within 30 days: 1." in said
 
 
 def test_what_to_do_first_names_each_thing_once_with_its_servers() -> None:
@@ -232,7 +232,7 @@ def test_what_to_do_first_names_each_thing_once_with_its_servers() -> None:
     assert "Run wsus_app_pool" not in first
     assert "After that, of low severity: 1 thing to do" in rest
     assert re.search(r"2 servers fail .*? application_pool : wsus03 , wsus05", rest)
-    assert "the server could not be looked at (27 checks, 1 server)" in rest
+    assert "the server could not be looked at (32 checks, 1 server)" in rest
 
 
 def test_only_the_worst_severity_comes_first_whichever_it_is() -> None:
@@ -266,10 +266,10 @@ def test_each_server_has_what_is_wrong_what_was_seen_and_what_to_do() -> None:
     assert "The network says: refused on none" in told
     assert told.index("tls_required") < told.index("application_pool"), "the worst first"
     assert "96 days left, until 2027-02-25" in told
-    assert "27 passed. Show them" in told
+    assert "32 passed. Show them" in told
     lost = article(html, "wsus09")
     assert "not reached" in lost
-    assert "Not known (27), for the server could not be looked at : services, binding" in lost
+    assert "Not known (32), for the server could not be looked at : services, certificate_ready" in lost
     assert lost.count("the server could not be looked at") == 1, "a reason stands once, whatever it is the reason for"
 
 
@@ -315,13 +315,52 @@ def test_what_passed_is_data_once_and_what_failed_is_not_in_it() -> None:
 
 
 def test_changes_since_the_last_audit() -> None:
-    html = html_report(documents.nine_with_changes())
+    document = documents.nine_with_changes()
+    html = html_report(document)
     told = said_between(html, "changes", "checks")
-    assert "Since 14 November 2026, 16:00 UTC: 12 new failures, 2 mended, 0 servers more, 0 servers gone." in told
+    lost = len(document["changes"]["no_longer_known"])
+    assert lost > 9
+    assert f"Since 14 November 2026, 16:00 UTC: 12 new failures, 2 mended, {lost} no longer known, 0 servers more, 0 servers gone." in told
     assert re.search(r"Mended .* was high wsus01 WSUS runs services, site, pool and API run", told)
     assert told.index("high wsus06") < told.index("medium wsus02") < told.index("low wsus05")
     assert "Since 14 November 2026, 16:00 UTC: 12 new failures, 2 mended" in Page(html).said().partition("What to do first")[0]
     assert "was not compared" in said_between(html_report(documents.nine()), "changes", "checks")
+
+
+def test_where_servers_stood_and_stand_comes_first_the_farthest_from_requiring_tls_before_the_others() -> None:
+    html = html_report(documents.nine_rolled_out())
+    told = said_between(html, "changes", "checks")
+    rows = "wsus09 HTTP not reached wsus05 HTTP offers HTTPS " + "".join(f"wsus0{number} HTTP requires TLS " for number in (1, 2, 3, 6))
+    assert f"gone. Where servers stood and stand Server Before Now {rows}wsus07 not reached requires TLS New failures" in told
+    assert "Standing requires TLS Before HTTP" in article(html, "wsus01")
+    assert "Standing not reached Before HTTP" in article(html, "wsus09")
+    assert "Standing requires TLS Before not reached" in article(html, "wsus07")
+    for unmoved in ("wsus04", "wsus08"):
+        assert "Before" not in article(html, unmoved)
+    assert "Before" not in article(html_report(documents.nine()), "wsus01"), "nor where there is nothing to compare with"
+
+
+def test_a_standing_of_which_nothing_is_known_is_looked_at_first() -> None:
+    before = documents.nine({})
+    after = documents.nine({"wsus03": ("reachable",)}, previous=before)["servers"]
+    after[6]["standing"] = "turned round"
+    told = said_between(html_report(documents.audit(after, previous=before)), "changes", "checks")
+    assert "Before Now wsus07 requires TLS turned round wsus03 requires TLS not reached" in told
+
+
+def test_what_is_no_longer_known_has_a_row_for_each_server_and_reason() -> None:
+    document = documents.nine_rolled_out()
+    why = "the server could not be looked at"
+    lost = [each for each in document["changes"]["no_longer_known"] if (each["server"], each["seen"]) == ("wsus09", why)]
+    worst_first = [each["check"] for severity in ("high", "medium", "low") for each in lost if each["severity"] == severity]
+    assert len(worst_first) > 9
+    assert said_between(html_report(document), "changes", "checks").partition("No longer known Severity Server Checks Why ")[2] == (
+        f"high wsus04 Its downstream servers reach it over TLS and trust it wsus09: {why} "
+        f"high wsus09 {len(lost)} checks: {', '.join(worst_first)} {why} "
+        "medium wsus09 The inventory has every downstream server that this one lists, and the other way round "
+        "which downstream servers it lists could not be read"
+    )
+    assert "No longer known" not in html_report(documents.nine({}, previous=documents.nine({})))
 
 
 def test_servers_that_came_and_went() -> None:
@@ -339,6 +378,12 @@ def test_a_long_list_of_changes_is_cut_and_says_so() -> None:
     assert "400 new failures" in told
     assert "The first 300 of 400, the worst first" in told
     assert told.count("high wsus") == 300
+    nobody = documents.audit([documents.server(f"wsus{number:03}", failing=("reachable",)) for number in range(400)], previous=before)
+    told = said_between(html_report(nobody), "changes", "checks")
+    assert told.count("The first 300 of 400, the worst first; all of them are in the audit's JSON.") == 2, "standings, and new failures"
+    assert told.count("requires TLS not reached") == 300
+    assert told.count("high wsus") == 600
+    assert told.count("The first 300 of 800, the worst first") == 1, "of each server two reasons, which nothing is known for"
 
 
 def test_what_another_version_of_the_collection_found_does_not_break_it() -> None:
@@ -494,7 +539,7 @@ def test_junit_has_a_suite_for_each_server_and_a_case_for_each_check() -> None:
     document = documents.nine()
     root = ET.fromstring(junit_report(document))
     assert root.tag == "testsuites"
-    assert [root.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["270", "15", "0", "46"]
+    assert [root.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["315", "15", "0", "53"]
     suites = root.findall("testsuite")
     assert [suite.get("name") for suite in suites] == [server["name"] for server in document["servers"]]
     assert {suite.get("timestamp") for suite in suites} == {"2026-11-21T16:00:00"}
