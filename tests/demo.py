@@ -3,13 +3,14 @@
 """The demo: a hierarchy of nine simulated WSUS servers goes from HTTP to HTTPS, by the playbook that would do it for real ones.
 
 `make demo` runs it. Two runs of the rollout: the first offers HTTPS, the second requires it. What is printed here is a digest; all that
-ansible-playbook printed is kept beside the inventory.
+ansible-playbook printed is kept beside the inventory, and so are the reports.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from tests.tooling.interpreters import at_hand
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "demo"
+REPORTS = FOLDER / "reports"
 RUNS = (
     ("1-offer", "The first run offers HTTPS on every server. Nobody is turned away: HTTP goes on.", {}),
     ("2-require", "The second run requires TLS. In a company it would wait until the last client has the new URL.", {"wsus_require_tls": True}),
@@ -32,6 +34,7 @@ RUNS = (
 def main() -> int:
     """Run the demo. Returns the exit code: 0 where both runs ended well."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(REPORTS, ignore_errors=True)
     logs = []
     with Lab(ROOT / "tests" / "lab" / "fleets" / "nine.yml", folder=FOLDER) as lab:
         print("Nine WSUS servers are up, none of them real: what runs on Windows is simulated, ansible-playbook and WinRM are not.")
@@ -39,13 +42,16 @@ def main() -> int:
             log = FOLDER / f"{name}.log"
             logs.append(log)
             print(f"\n{'=' * 100}\n{about}\n{'=' * 100}\n", flush=True)
-            code = rollout(lab.inventory, variables, log)
+            code = rollout(lab.inventory, {"wsus_report_folder": str(REPORTS / name), **variables}, log)
             if code:
                 print(f"\nansible-playbook ended with {code}. What it printed is in {log}.")
                 return code
     print("\nWhat ansible-playbook printed, in full:")
     for log in logs:
         print(f"  {log.relative_to(ROOT)}")
+    print("The reports, with before and after; open them in a browser:")
+    for report in sorted(REPORTS.glob("*/*/audit.html")):
+        print(f"  {report.relative_to(ROOT)}")
     print(f"The inventory it ran with:\n  {lab.inventory.relative_to(ROOT)}")
     print("\nTo try a playbook of your own against such a fleet:\n  .venv/bin/python -m tests.lab serve tests/lab/fleets/nine.yml")
     return 0
@@ -56,7 +62,7 @@ def rollout(inventory: Path, variables: dict[str, object], log: Path) -> int:
     ansible = main_environment(newest_for(sys.version_info.minor), at_hand())
     command = [str(ansible.program("ansible-playbook")), "securepatch.wsus.rollout", "--inventory", str(inventory)]
     command += ["--extra-vars", json.dumps({"https_server_backup_dir": str(FOLDER / "backup"), **variables})]
-    environment = {**ansible.variables(), "ANSIBLE_FORKS": "10", "ANSIBLE_NOCOLOR": "1"}
+    environment = {**ansible.variables(), "ANSIBLE_FORKS": "10", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACKS_ENABLED": "securepatch.wsus.progress"}
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(command, env=environment, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout
@@ -73,7 +79,7 @@ def tee(lines: Iterator[str], file: object) -> Iterator[str]:
 
 
 def digest(lines: Iterator[str]) -> Iterator[str]:
-    """What a person wants to see of it while it runs: the plan, the waves, who was changed by which task, what failed, the table."""
+    """What a person wants to see of it while it runs: the plan, how far it is, who was changed by which task, what failed, the table."""
     started = time.monotonic()
     task, shown, inside = "", False, False
     for line in lines:
@@ -90,6 +96,8 @@ def digest(lines: Iterator[str]) -> Iterator[str]:
             yield f"        {'FAILED ' if result[1] != 'changed' else ''}{result[2]}{f' ({item[1]})' if item else ''}"
             if result[1] != "changed":
                 yield f"            {result[3][:300]}"
+        elif re.match(r"\[\d\d:\d\d\] ", line):
+            yield f"  {line}"
         elif re.match(r"ok: \[.*\] => \{$", line):
             inside = True
         elif inside and line == "}":

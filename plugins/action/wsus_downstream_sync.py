@@ -54,7 +54,7 @@ class ActionModule(ServerAction):
         under_way = arguments["synchronize"] and arguments["wait"] and is_due(state)
         if not is_busy(state) or not (plan.changes or under_way):
             return None
-        fresh = self.wait_for(lambda seen: not is_busy(seen), arguments["timeout"], self.look_at(arguments))
+        fresh = self.wait_for(lambda seen: not is_busy(seen), arguments["timeout"], lambda: self.observe(self.look_at(arguments)))
         if is_busy(fresh):
             raise Stop(
                 f"WSUS still synchronizes, or works on its configuration, after {arguments['timeout']} s. Nothing was changed; run it again later.",

@@ -10,13 +10,11 @@ from typing import Any
 from ..plugin_utils.binding import BindingWish
 from ..plugin_utils.certificate_changes import unasked
 from ..plugin_utils.certificates import parse, summary
-from ..plugin_utils.controller_files import certificates_from
 from ..plugin_utils.planning import Plan
-from ..plugin_utils.server_action import ServerAction, Stop
+from ..plugin_utils.server_action import ServerAction
 from ..plugin_utils.state import (
     Endpoint,
     LookNeeded,
-    Refusal,
     State,
     against_endpoint,
     find_endpoint,
@@ -43,6 +41,7 @@ class ActionModule(ServerAction):
             "options": {"host_name": {"type": "str", "required": True}, "port": {"type": "int", "required": True}},
         },
         "look_at_itself": {"type": "bool", "default": False},
+        "look_at_upstream": {"type": "bool", "default": False},
         "certificate_to_come": {"type": "bool", "default": False},
         "authorities": {"type": "list", "elements": "str", "default": []},
     }
@@ -52,10 +51,7 @@ class ActionModule(ServerAction):
 
     def _trust(self, arguments: Mapping[str, Any]) -> TrustWish:
         if self._wished is None:
-            try:
-                self._wished = TrustWish(certificates_from(arguments["authorities"], "The file of authorities", self._file))
-            except Refusal as refusal:
-                raise Stop(str(refusal)) from None
+            self._wished = TrustWish(self._certificates(arguments["authorities"], "The file of authorities"))
         return self._wished
 
     def ask_trust(self, arguments: Mapping[str, Any]) -> list[str]:
@@ -63,6 +59,9 @@ class ActionModule(ServerAction):
 
     def own_name(self, arguments: Mapping[str, Any]) -> str | None:
         return (arguments["fqdn"] or "") if arguments["look_at_itself"] else None
+
+    def look_at_upstream(self, arguments: Mapping[str, Any]) -> bool:
+        return bool(arguments["look_at_upstream"])
 
     def look_at(self, arguments: Mapping[str, Any]) -> list[tuple[str, int]]:
         return [(endpoint["host_name"], endpoint["port"]) for endpoint in arguments["endpoints"]]

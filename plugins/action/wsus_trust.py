@@ -7,10 +7,9 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from ..plugin_utils.controller_files import certificates_from
 from ..plugin_utils.planning import Plan
-from ..plugin_utils.server_action import ServerAction, Stop
-from ..plugin_utils.state import Refusal, State
+from ..plugin_utils.server_action import ServerAction
+from ..plugin_utils.state import State
 from ..plugin_utils.trusting import TrustWish, found_at, managed_trust, plan_trust, thumbprints, trust_of
 
 
@@ -30,14 +29,11 @@ class ActionModule(ServerAction):
 
     def _wish(self, arguments: Mapping[str, Any]) -> TrustWish:
         if self._read is None:
-            try:
-                self._read = TrustWish(
-                    certificates_from(arguments["authorities"], "The file of authorities", self._file),
-                    certificates_from(arguments["pinned"], "The file of a certificate to pin", self._file),
-                    tuple(self.look_at(arguments)),
-                )
-            except Refusal as refusal:
-                raise Stop(f"{refusal} Nothing was changed.", changes=[]) from None
+            self._read = TrustWish(
+                self._certificates(arguments["authorities"], "The file of authorities"),
+                self._certificates(arguments["pinned"], "The file of a certificate to pin"),
+                tuple(self.look_at(arguments)),
+            )
         return self._read
 
     def look_at(self, arguments: Mapping[str, Any]) -> list[tuple[str, int]]:

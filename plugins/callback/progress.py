@@ -37,14 +37,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._began = time.monotonic()
         self._waves: list[list[str]] = []
         self._told_waves: set[int] = set()
-        self._in_a_wave = False
+        self._in_a_wave = self._in_an_audit = False
         self._running: set[str] = set()
         self._done: set[str] = set()
         self._failed: set[str] = set()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Called when a play begins, for each of its batches anew."""
-        self._in_a_wave = play.get_name() == "Wave"
+        self._in_a_wave, self._in_an_audit = play.get_name() == "Wave", play.get_name() == "Audit"
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Called when a task begins on a host: the first one of a wave's tells that the wave has begun."""
@@ -66,7 +66,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._waves = [list(wave) for wave in facts["wsus_plan"].get("waves") or []]
         if isinstance(facts.get("wsus_outcome"), dict):
             self._ended(result._host.get_name(), facts["wsus_outcome"])
-        elif isinstance(found.get("audit"), dict) and "findings" in found["audit"]:
+        elif self._in_an_audit and isinstance(found.get("audit"), dict) and "findings" in found["audit"]:
             failed = sum(each.get("result") == "fail" for each in found["audit"]["findings"])
             self._done.add(result._host.get_name())
             self._say(f"{result._host.get_name()} audited, {failed} checks failed ({len(self._done)} audited)")

@@ -60,7 +60,13 @@ def rollout_waves(hosts: Sequence[str], hostvars: Hostvars) -> list[list[str]]:
     return next((plan["waves"] for plan in plans if plan), [])
 
 
-def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str] | None = None, check_mode: bool = False) -> list[str]:
+def rollout_result(
+    hosts: Sequence[str],
+    hostvars: Hostvars,
+    only: Sequence[str] | None = None,
+    check_mode: bool = False,
+    report: Mapping[str, t.Any] | None = None,
+) -> list[str]:
     """The table at the end of a rollout, as lines."""
     in_run = list(hosts if only is None else only)
     seen = seen_of(in_run, hostvars)
@@ -69,6 +75,25 @@ def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str]
         tree = tree_of(hosts, hostvars, {})
     except hierarchy.HierarchyError:  # the plan has said it; every server is shown all the same
         tree = hierarchy.flat(hosts)
+    outcomes, moves = _what_happened(in_run, hostvars)
+    lines = rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode, problems=problems)
+    return [*lines, *_report_lines(report or {})]
+
+
+def _report_lines(report: Mapping[str, t.Any]) -> list[str]:
+    if report.get("files"):
+        return ["", f"The report: {report['files']['audit.html']}"]
+    return ["", *rollout.wrapped(str(report["msg"]))] if report.get("msg") else []
+
+
+def rollout_touched(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str] | None = None) -> list[str]:
+    """The servers that are to be looked at again after a rollout."""
+    in_run = list(hosts if only is None else only)
+    return rollout.touched(in_run, *_what_happened(in_run, hostvars))
+
+
+def _what_happened(in_run: Sequence[str], hostvars: Hostvars) -> tuple[dict[str, rollout.Outcome], dict[str, list[str]]]:
+    """How each server's own wave ended, and what was changed of it in its upstream's."""
     outcomes: dict[str, rollout.Outcome] = {}
     moves: dict[str, list[str]] = {}
     for name in in_run:
@@ -81,7 +106,7 @@ def rollout_result(hosts: Sequence[str], hostvars: Hostvars, only: Sequence[str]
         # In check mode its own wave foretells the same once more.
         own = outcomes[name].changes if name in outcomes else ()
         moves[name] = [*(change for change in trusted if change not in own), *moves.get(name, ())]
-    return rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode, problems=problems)
+    return outcomes, moves
 
 
 def _trusted_above(in_run: Sequence[str], hostvars: Hostvars) -> dict[str, list[str]]:
@@ -131,4 +156,10 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"rollout_plan": rollout_plan, "rollout_waves": rollout_waves, "rollout_result": rollout_result, "rollout_failure": rollout_failure}
+        return {
+            "rollout_plan": rollout_plan,
+            "rollout_waves": rollout_waves,
+            "rollout_result": rollout_result,
+            "rollout_touched": rollout_touched,
+            "rollout_failure": rollout_failure,
+        }

@@ -58,6 +58,12 @@ options:
         certificate.
     type: bool
     default: false
+  look_at_upstream:
+    description:
+      - Whether the server is also to look at the one that it synchronizes from. With this and O(look_at_itself) the state has all that
+        M(securepatch.wsus.wsus_audit) judges.
+    type: bool
+    default: false
   certificate_to_come:
     description:
       - Whether a certificate will be obtained where none fits.

@@ -9,11 +9,12 @@ their servers once more: what stands on more than one server is always judged an
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .audit_checks import RULES, SEVERITIES, Finding, Rule, Severity, View
+from .audit_checks import RULES, SEVERITIES, Finding, Rule, Settings, Severity, View, audit_server
 from .certificates import parse
 from .certificates import summary as summary_of
 from .state import State, bound_certificate, format_time, own_fqdn, parse_time, same_name, serving_binding, url_of
@@ -135,6 +136,12 @@ def audited(view: View, upstream: str | None, findings: Sequence[Mapping[str, An
         "certificate": _certificate(view, now),
         "findings": [dict(finding) for finding in findings],
     }
+
+
+def unaudited(name: str, upstream: str | None, why: str, now: datetime.datetime) -> dict[str, Any]:
+    """One server of the document that no task could audit, and why: that is what was found."""
+    view = View(name, name, problem=why, survey_problem=why)
+    return audited(view, upstream, [asdict(finding) for finding in audit_server(view, Settings(), now)], now)
 
 
 def _url(state: State | None) -> str | None:
@@ -286,10 +293,10 @@ def fails(document: Mapping[str, Any], fail_on: str) -> bool:
 
 
 def changes(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """What is different since an earlier audit: servers that came and went, failures that are new, and that are mended."""
+    """What is different since an earlier audit: servers that came, went or stand elsewhere, failures new or mended, what is no longer known."""
     before = {server["name"]: server for server in previous["servers"]}
     after = {server["name"]: server for server in current["servers"]}
-    new, mended = [], []
+    new, mended, no_longer_known = [], [], []
     for name, server in after.items():
         old = {each["check"]: each for each in before[name]["findings"]} if name in before else {}
         for finding in server["findings"]:
@@ -299,13 +306,24 @@ def changes(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str
                 new.append(entry)
             elif finding["result"] == "pass" and was == "fail":
                 mended.append(entry)
+            elif finding["result"] == "not_known" and was in ("pass", "fail"):
+                no_longer_known.append({**entry, "seen": finding["reason"]})
+    both = [(name, _stands(before[name]), _stands(after[name])) for name in after if name in before]
     return {
         "since": previous.get("created"),
         "new_servers": [name for name in after if name not in before],
         "gone_servers": [name for name in before if name not in after],
+        "standings": [{"server": name, "was": was, "is": now} for name, was, now in both if was != now],
         "new_failures": new,
         "mended": mended,
+        "no_longer_known": no_longer_known,
     }
+
+
+def _stands(server: Mapping[str, Any]) -> str | None:
+    """Where a server stood, None where it was not reached. An earlier file may have anything there."""
+    found = server.get("standing")
+    return found if isinstance(found, str) and found else None
 
 
 def lines(document: Mapping[str, Any], *, most: int = 5) -> list[str]:
@@ -333,5 +351,8 @@ def lines(document: Mapping[str, Any], *, most: int = 5) -> list[str]:
                 told.append(f"    ... and {len(servers) - most} more, in the report")
     if document.get("changes"):
         changed = document["changes"]
-        told += ["", f"Since {changed['since']}: {len(changed['new_failures'])} new failures, {len(changed['mended'])} mended."]
+        lost = f", {len(changed['no_longer_known'])} no longer known" if changed["no_longer_known"] else ""
+        told += ["", f"Since {changed['since']}: {len(changed['new_failures'])} new failures, {len(changed['mended'])} mended{lost}."]
+        moves = Counter((each["was"] or "not reached", each["is"] or "not reached") for each in changed["standings"])
+        told += [f"  {was}, now {now}: {number} {'server' if number == 1 else 'servers'}" for (was, now), number in moves.most_common()]
     return told

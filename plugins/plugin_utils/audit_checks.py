@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .application_pool import BEST_PRACTICES
+from .authorities import Found, chain_among, issuer_among, leads_to
+from .binding import BindingWish, certificate_to_bind, who_has_port
 from .certificates import Certificate, covers, parse, reasons_against
 from .state import (
     FIVE_SERVICES,
     MUST_SERVE_HTTP,
     BindingState,
     Endpoint,
+    Refusal,
     State,
     against_endpoint,
     bound_certificate,
@@ -33,7 +36,9 @@ from .state import (
     serving_binding,
 )
 from .survey import Answered, Survey
-from .verdict import is_internal_database
+from .synchronization import is_busy
+from .trusting import TrustWish, trust_of
+from .verdict import is_internal_database, not_running, standing
 
 Severity = Literal["high", "medium", "low"]
 Result = Literal["pass", "fail", "not_known", "not_applicable"]
@@ -77,11 +82,22 @@ class Finding:
 @dataclass(frozen=True)
 class Settings:
     """What is expected. renew_days: a certificate with fewer days left is a finding; sync_hours: how old the last synchronization may be;
-    free_gigabytes: how much has to be free on the content's drive; trusted_by: what the controller trusts, in words."""
+    free_gigabytes: how much has to be free on the content's drive.
+
+    wish: which certificate is to be bound, and where; certificate_to_come: whether one will be obtained where none fits. trusted: the
+    authorities that the controller goes by, None where that is its own list. authorities: those that the server is to trust.
+    before_change: whether the server is about to be changed; will_wait: whether a synchronization that runs will be waited for.
+    """
 
     renew_days: int = 30
     sync_hours: int = 48
     free_gigabytes: int = 10
+    wish: BindingWish = field(default_factory=BindingWish)
+    certificate_to_come: bool = False
+    trusted: tuple[Found, ...] | None = None
+    authorities: tuple[Found, ...] = ()
+    before_change: bool = False
+    will_wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,10 +147,52 @@ def _rule(check: str, title: str, source: str, severity: Severity, mend: str) ->
     return note
 
 
-def audit_server(view: View, settings: Settings, now: datetime.datetime) -> list[Finding]:
-    """Every check on one server, in the order of RULES. NOW is aware. Never raises for what a server shows."""
-    findings = [_judged(check, view, settings, now) for check in _JUDGES]
-    return [*findings, _views_agree(findings)]
+PREFLIGHT = (
+    "reachable",
+    "services",
+    "certificate_ready",
+    "certificate_ready_trusted",
+    "port_free",
+    "disk_space",
+    "restart",
+    "not_synchronizing",
+)
+"""What has to hold before a server is changed."""
+
+_PROOF = (
+    "reachable",
+    "services",
+    "binding",
+    "binding_served",
+    "certificate_name",
+    "certificate_trusted",
+    "certificate_days",
+    "certificate_strength",
+    "configuressl",
+    "restart",
+    "tls_not_elsewhere",
+    "services_over_https",
+    "content_over_http",
+    "no_redirect",
+)
+
+
+def proof(state: State | None) -> tuple[str, ...]:
+    """The checks that prove what a rollout did to one server. Whether TLS is required is one where that was asked for: the state shows it."""
+    required = ("tls_required",) if state is not None and standing(state) == "requires TLS" else ()
+    return (*_PROOF, *required, "views_agree")
+
+
+def audit_server(view: View, settings: Settings, now: datetime.datetime, checks: Container[str] | None = None) -> list[Finding]:
+    """Every check on one server, or those of CHECKS, in the order of RULES. NOW is aware. Never raises for what a server shows."""
+    findings = [_judged(check, view, settings, now) for check in _JUDGES if checks is None or check in checks]
+    return [*findings, _views_agree(findings)] if checks is None or "views_agree" in checks else findings
+
+
+def at_least(findings: Iterable[Finding], severity: str) -> list[Finding]:
+    """What failed and is at least so bad; nothing for C(never)."""
+    counted = SEVERITIES[: SEVERITIES.index(severity) + 1] if severity in SEVERITIES else ()
+    return [finding for finding in findings if finding.result == "fail" and finding.severity in counted]
 
 
 def _judged(check: str, view: View, settings: Settings, now: datetime.datetime) -> Finding:
@@ -253,7 +311,7 @@ def _requiring(view: View) -> list[str]:
     "The server can be looked at",
     "without it nothing can be proved",
     "high",
-    "Mend the connection (WinRM, the account), and audit again.",
+    "Mend the connection (WinRM, the account), and run this again.",
 )
 def _reachable(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
     if view.state is not None:
@@ -267,14 +325,133 @@ def _services(view: View, settings: Settings, now: datetime.datetime) -> _Outcom
     if state["setup"] is None or not state["setup"]["post_installed"]:
         why = "WSUS setup never ran on this machine" if state["setup"] is None else "the post-installation of WSUS never ran"
         return _Outcome(False, why, mend="Install WSUS to the end, or take the host out of group wsus_servers.")
-    stopped = [f"the service {name} is {status or 'not there'}" for name, status in state["services"].items() if status != "Running"]
-    if state["iis"] is not None and not stopped:
-        for what, found in (("site", state["iis"]["site"]), ("application pool", state["iis"]["application_pool"])):
-            if found is not None and found["state"] not in ("Started", "Starting"):
-                stopped.append(f"the {what} '{found['name']}' is {found['state'].lower()}")
+    stopped = not_running(state)
     if "api" in state["unreadable"]:
         stopped.append(f"the WSUS API does not answer ({_why(state, 'api')})")
     return _Outcome(not stopped, "; ".join(stopped) or "services, site, pool and API run")
+
+
+# --- before a change ---------------------------------------------------------------------------------------------------------
+
+
+@_rule(
+    "certificate_ready",
+    "A certificate that can serve the server's name is there",
+    "[BP]",
+    "high",
+    "Obtain one (role certificate, or certificate_source in the rollout).",
+)
+def _certificate_ready(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
+    state = _wsus(view)
+    _site(view)
+    if serving_binding(state) is not None and not settings.before_change:
+        raise NotApplicable("one is bound: the checks of the certificate tell how good it is")
+    _refuse_unread(state)
+    try:
+        certificate = certificate_to_bind(state, settings.wish, now)
+    except Refusal as refusal:
+        if settings.certificate_to_come:
+            return _Outcome(True, "none fits yet, and one will be obtained")
+        return _Outcome(False, str(refusal))
+    return _Outcome(True, f"{certificate.thumbprint or 'one that is still to come'}, issued by {certificate.issuer or 'the CA'}")
+
+
+def _refuse_unread(state: State) -> None:
+    if state["certificates"] is None:
+        raise NotKnown(f"the certificate stores could not be read: {_why(state, 'certificates')}")
+
+
+@_rule(
+    "certificate_ready_trusted",
+    "The controller will trust that certificate's chain",
+    "[CFG]",
+    "high",
+    "Give the controller the authority (https_server_ca_file), or the server a certificate of the right one.",
+)
+def _certificate_ready_trusted(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
+    state = _wsus(view)
+    _site(view)
+    _refuse_unread(state)
+    try:
+        certificate = certificate_to_bind(state, settings.wish, now)
+    except Refusal:
+        raise NotApplicable("no certificate is there to be bound") from None
+    entry = next((each for each in state["certificates"] or [] if each["thumbprint"] == certificate.thumbprint), None)
+    if entry is None:
+        raise NotApplicable("it is still to be obtained")
+    binding = serving_binding(state)
+    if binding is not None and binding.get("thumbprint") == certificate.thumbprint:
+        raise NotApplicable("it is bound already")
+    if settings.trusted is None:
+        raise NotKnown("the controller goes by its own list of authorities, and only a connection tells what is in it")
+    helping = [each.der for each in (*settings.authorities, *settings.trusted)]
+    if leads_to([str(entry["der"]), *helping], settings.trusted, partial=True):
+        return _Outcome(True, f"{certificate.thumbprint} leads to an authority that the controller trusts")
+    # Who issued it may be known to the server, which then sends it along: only a chain that ends, and elsewhere, is sure to be another one.
+    top = chain_among(str(entry["der"]), helping)[-1]
+    if issuer_among(top, [top]):
+        return _Outcome(False, f"{certificate.thumbprint}, issued by {certificate.issuer}, leads to no authority that the controller trusts")
+    raise NotKnown(f"who issued it ({certificate.issuer}) is in no file here; the server may know, and send it along")
+
+
+@_rule(
+    "port_free",
+    "The port for HTTPS is the WSUS site's, or free",
+    "IIS: all sites on a port share one certificate",
+    "high",
+    "Move the other site, or give WSUS another port (https_server_port).",
+)
+def _port_free(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
+    state = _wsus(view)
+    _site(view)
+    if state["http_sys"] is None:
+        raise NotKnown(f"http.sys could not be read: {_why(state, 'http_sys')}")
+    try:
+        port, is_own = who_has_port(state, settings.wish, now)
+    except Refusal as refusal:
+        return _Outcome(False, str(refusal))
+    survey = view.survey
+    if not is_own and survey is not None and survey.https_port == port and survey.https_problem is None:
+        told = f"no site of IIS has port {port}, and TLS answers the controller there: another program, or another machine in between"
+        return _Outcome(False, told, f"no site has port {port}", f"TLS answers on port {port}", severity="medium")
+    return _Outcome(True, f"port {port} is the WSUS site's" if is_own else f"port {port} is free")
+
+
+@_rule(
+    "not_synchronizing",
+    "No synchronization runs that a restart would cut off",
+    "[API] GetSynchronizationStatus",
+    "high",
+    "Wait until it is over, or stop it in the WSUS console.",
+)
+def _not_synchronizing(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
+    _source(view)
+    if not is_busy(_state(view)):
+        return _Outcome(True, "none runs")
+    if not settings.before_change:
+        raise NotApplicable("one runs; that matters before a change only")
+    running = "one runs, or WSUS still works on its configuration"
+    if settings.will_wait:
+        return _Outcome(False, running, severity="low", mend="Nothing: it will be waited for.")
+    return _Outcome(False, running)
+
+
+@_rule(
+    "authorities_trusted",
+    "The server trusts the authorities that it is to trust",
+    "[BP, CFG]",
+    "medium",
+    "Run the role trust, or the rollout with trust_authorities.",
+)
+def _authorities_trusted(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
+    state = _state(view)
+    if not settings.authorities:
+        raise NotApplicable("no authorities were named (trust_authorities)")
+    asked = trust_of(state, TrustWish(settings.authorities))
+    if any(each["present"] is None for each in asked):
+        raise NotKnown("the server was not asked for them")
+    missing = [each["subject"] for each in asked if not each["present"]]
+    return _Outcome(not missing, f"not trusted: {', '.join(missing)}" if missing else "all of them")
 
 
 # --- the certificate ---------------------------------------------------------------------------------------------------------
@@ -288,7 +465,9 @@ def _binding_present(view: View, settings: Settings, now: datetime.datetime) -> 
     survey, why = _network(view)
     network = f"TLS answers on port {survey.https_port}" if survey else why
     server = f"{binding['ip_address'] or '*'}:{binding['port']}, {binding.get('thumbprint')}" if binding else "no https binding with a certificate"
-    contradicts = binding is not None and view.survey is not None and view.survey.reached and view.survey.https_problem is not None
+    problem = view.survey.https_problem if view.survey is not None and view.survey.reached else None
+    # A port that takes TLS, and only none that is new enough, does not contradict what the server says.
+    contradicts = binding is not None and problem is not None and view.survey is not None and not any(view.survey.versions.values())
     told = f"the site has an https binding on port {binding['port']}, and the controller gets no TLS there: {why}" if binding else None
     return _Outcome(binding is not None, server, server, network, told if contradicts else None)
 
@@ -543,6 +722,9 @@ def _no_redirect(view: View, settings: Settings, now: datetime.datetime) -> _Out
 )
 def _tls_versions(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
     survey, why = _network(view)
+    if survey is None and view.survey is not None and any(view.survey.versions.values()):
+        # The ordinary handshake may have failed for the versions themselves.
+        survey = view.survey
     server = _schannel(view.state) if view.state is not None else None
     if survey is None:
         raise NotKnown(f"{why}; the server's own settings: {server or 'not known'}")
@@ -742,22 +924,3 @@ def _views_agree(findings: Iterable[Finding]) -> Finding:
     if not compared:
         return Finding("views_agree", "not_known", "high", reason="one of the two views is missing")
     return Finding("views_agree", "pass", "high", seen="they agree")
-
-
-@dataclass(frozen=True)
-class Worst:
-    """The worst that was found: which severity, and how many of each result."""
-
-    severity: Severity | None
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-def worst(findings: Iterable[Finding]) -> Worst:
-    """The worst severity among what failed, None where nothing did, with the numbers of each result."""
-    counts: dict[str, int] = {}
-    severities = []
-    for finding in findings:
-        counts[finding.result] = counts.get(finding.result, 0) + 1
-        if finding.result == "fail":
-            severities.append(finding.severity)
-    return Worst(next((one for one in SEVERITIES if one in severities), None), counts)

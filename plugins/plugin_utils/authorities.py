@@ -155,11 +155,12 @@ def chain_among(certificate: str, others: Sequence[str]) -> list[str]:
         chain.append(above)
 
 
-def leads_to(found: Sequence[str], authorities: Sequence[Found]) -> bool:
-    """Whether the chain FOUND (base64, the server's own first) ends in a root among these authorities, their intermediates helping."""
+def leads_to(found: Sequence[str], authorities: Sequence[Found], *, partial: bool = False) -> bool:
+    """Whether the chain FOUND (base64, the server's own first) ends in a root among these authorities, their intermediates helping. With PARTIAL
+    any of them is an end, root or not."""
     if not found:
         return False
-    roots = {each.der for each in authorities if each.is_root}
+    roots = {each.der for each in authorities if each.is_root or partial}
     # An authority that was renewed with its key, or signed across, has several certificates: whichever of them leads on will do.
     left, to_follow = {*found[1:], *(each.der for each in authorities)}, [found[0]]
     while to_follow:

@@ -95,6 +95,27 @@ def plan_binding(state: State, wish: BindingWish, now: datetime.datetime) -> Pla
     return Plan(tuple(changes), tuple(notes), values)
 
 
+def certificate_to_bind(state: State, wish: BindingWish, now: datetime.datetime) -> Certificate:
+    """The certificate that would be bound. NOW is aware. Raises Refusal where none fits, with each one's reasons."""
+    fqdn = (wish.fqdn or own_fqdn(state)).lower()
+    return _pick(state, wish, fqdn, find_binding(state, wish.port or default_https_port(state), fqdn), now)
+
+
+def who_has_port(state: State, wish: BindingWish, now: datetime.datetime) -> tuple[int, bool]:
+    """The port that would be bound, and whether the WSUS site has it already. NOW is aware. Raises Refusal where another site has it, or plain
+    HTTP, and something would have to be bound."""
+    fqdn, port = (wish.fqdn or own_fqdn(state)).lower(), wish.port or default_https_port(state)
+    current = find_binding(state, port, fqdn)
+    try:
+        certificate = _pick(state, wish, fqdn, current, now)
+    except Refusal:  # another matter: there may be one later
+        certificate = Certificate(store=PERSONAL_STORE, thumbprint="", friendly_name="", promised=True)
+    wished = _wished(current, port, certificate)
+    if not _is_as_wished(state, current, wished):
+        _refuse_taken_port(state, wished)
+    return port, current is not None
+
+
 def managed_bindings(state: State) -> list[dict[str, Any]]:
     """What the module manages, for before and after: the site's https bindings and what the kernel serves for each."""
     if state["iis"] is None:

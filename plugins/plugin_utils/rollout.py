@@ -220,6 +220,11 @@ def result_lines(
     return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode)]
 
 
+def touched(servers: Sequence[str], outcomes: Mapping[str, Outcome], moves: Mapping[str, Sequence[str]]) -> list[str]:
+    """Those of these servers that are not as the plan saw them, or may not be: something was changed, or failed."""
+    return [name for name in servers if moves.get(name) or ((own := outcomes.get(name)) is not None and (own.changes or not own.ok))]
+
+
 def _changes_to_make(hierarchy: Hierarchy, outcomes: Mapping[str, Outcome], moves: Mapping[str, Sequence[str]]) -> list[str]:
     lines: list[str] = []
     for name in hierarchy.servers:

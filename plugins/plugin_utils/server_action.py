@@ -14,15 +14,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from .authorities import Found
 from .certificates import CRYPTOGRAPHY_MISSING
 from .changes import Change, predict
+from .controller_files import certificates_from
 from .planning import Plan
 from .state import LookNeeded, Refusal, State, is_good, restart_pending
 from .verdict import standing
@@ -51,6 +53,8 @@ class ServerAction(ActionBase):  # type: ignore[misc]
     """What beside the arguments C(validate_argument_spec) takes: mutually_exclusive, required_if, ..."""
     BACK_UP: ClassVar[bool] = True
     """Whether the module changes something, and so can keep the state before."""
+    KEEP_BAD_LOOKS: ClassVar[bool] = False
+    """Whether what a server did not find good, in a state that is handed in, counts; else it is looked at anew: it may be over by now."""
     POLL_SECONDS: ClassVar[tuple[float, ...]] = (0.5, 1, 2, 5, 10)
 
     _requires_connection = True
@@ -75,6 +79,10 @@ class ServerAction(ActionBase):  # type: ignore[misc]
     def own_name(self, arguments: Mapping[str, Any]) -> str | None:
         """Called before the first observation: by which name the server is to look at itself as well (empty: its own), None for not at all."""
         return None
+
+    def look_at_upstream(self, arguments: Mapping[str, Any]) -> bool:
+        """Called before the first observation: whether the server is to look at the one that it synchronizes from as well."""
+        return False
 
     def ask_trust(self, arguments: Mapping[str, Any]) -> list[str]:
         """Called before every trip: the thumbprints of the certificates whose trust planning wants to know."""
@@ -117,8 +125,8 @@ class ServerAction(ActionBase):  # type: ignore[misc]
         """What the changes of the last trip had to say, each with its C(change), an index."""
         self.also_done: list[Change] = []
         """Changes that only the run itself showed to be needed, and that settle made."""
-        arguments = self._arguments()
         try:
+            arguments = self._arguments()
             if CRYPTOGRAPHY_MISSING:
                 raise Stop("The Python library cryptography is needed on the controller (in the environment that runs ansible-playbook).")
             return self._run(arguments)
@@ -164,7 +172,11 @@ class ServerAction(ActionBase):  # type: ignore[misc]
 
     def _arguments(self) -> dict[str, Any]:
         spec = {**OBSERVED, **(BACKUP if self.BACK_UP else {}), **self.ARGUMENTS}
-        _validation, arguments = self.validate_argument_spec(argument_spec=spec, **self.CONSTRAINTS)
+        try:
+            _validation, arguments = self.validate_argument_spec(argument_spec=spec, **self.CONSTRAINTS)
+        except AnsibleActionFail as error:
+            # A failed result, so that a playbook can deal with it: what is raised leaves a play whatever it says about failures.
+            raise Stop(f"{error.message.rstrip('.')}. Nothing was changed.") from None
         return cast("dict[str, Any]", arguments)
 
     @property
@@ -175,12 +187,14 @@ class ServerAction(ActionBase):  # type: ignore[misc]
     def _first_state(self, arguments: Mapping[str, Any]) -> State:
         observed = arguments.get("observed")
         if not observed:
-            return self.observe(self.look_at(arguments), self.own_name(arguments), self.ask_trust(arguments))
+            looks = {"look_at_upstream": self.look_at_upstream(arguments)}
+            return self.observe(self.look_at(arguments), self.own_name(arguments), self.ask_trust(arguments), **looks)
         missing = {"computer", "restart", "marks", "setup", "services", "iis", "http_sys", "certificates", "api", "unreadable"} - set(observed)
         if missing:
             raise Stop(f"'observed' is not the state of a server as this collection's modules return it: it has no {', '.join(sorted(missing))}.")
-        # A look that failed may be over by now; one that succeeded is as good as a fresh one.
-        endpoints = [one for one in observed.get("endpoints") or [] if one.get("promised") or not one["tls"] or is_good(one)]
+        looked = observed.get("endpoints") or []
+        # One that succeeded is as good as a fresh one.
+        endpoints = [one for one in looked if self.KEEP_BAD_LOOKS or one.get("promised") or not one["tls"] or is_good(one)]
         return cast("State", {**observed, "endpoints": endpoints})
 
     def _plan(self, state: State, arguments: Mapping[str, Any], now: datetime.datetime) -> tuple[State, Plan]:
@@ -238,14 +252,15 @@ class ServerAction(ActionBase):  # type: ignore[misc]
         # What an earlier task asked for goes on being asked for, so that a later one finds it in the state.
         return list(dict.fromkeys([*self.ask_trust(arguments), *(state.get("trust") or {})]))
 
-    def wait_for(self, done: Callable[[State], bool], seconds: float, endpoints: Sequence[tuple[str, int]] = ()) -> State:
-        """Observe again and again until DONE says so, or the time is up (seconds); the last state is returned either way."""
+    def wait_for(self, done: Callable[[State], bool], seconds: float, look: Callable[[], State] | None = None) -> State:
+        """Observe again and again until DONE says so, or the time is up (seconds); the last state is returned either way. LOOK: how, where a
+        bare observation is not enough."""
         until = time.monotonic() + seconds
         pauses = iter(self.POLL_SECONDS)
         pause = next(pauses)
         while True:
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
-            state = self.observe(endpoints)
+            state = look() if look else self.observe()
             if done(state) or time.monotonic() >= until:
                 return state
             pause = next(pauses, pause)
@@ -318,6 +333,13 @@ class ServerAction(ActionBase):  # type: ignore[misc]
     def _file(self, name: str) -> str:
         """The path of a file that a task names: a relative one is relative to the playbook, as everywhere in Ansible."""
         return str(self._loader.path_dwim(name))
+
+    def _certificates(self, given: Iterable[str], what: str) -> tuple[Found, ...]:
+        """The certificates in files of the controller, or given as text. WHAT they are is for the words. Raises Stop."""
+        try:
+            return certificates_from(given, what, self._file)
+        except Refusal as refusal:
+            raise Stop(f"{refusal} Nothing was changed.", changes=[]) from None
 
     def _back_up(self, state: State, arguments: Mapping[str, Any]) -> None:
         path = Path(arguments["backup"]) if arguments.get("backup") else None

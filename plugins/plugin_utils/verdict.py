@@ -116,16 +116,22 @@ def standing(state: State) -> str:
 def refuse_not_running(state: State) -> None:
     """Raise Refusal where WSUS is not installed to the end, or a service, the site or the pool that it needs does not run."""
     setup_of(state)
-    stopped = [f"the service {name} ({status or 'not there'})" for name, status in state["services"].items() if status != "Running"]
-    if stopped:
-        # Without them IIS cannot say how the site and the pool are.
-        raise Refusal(f"WSUS does not run on this server: {', '.join(stopped)} is not running. Start it, and find out why it was not.")
+    if stopped := not_running(state):
+        raise Refusal(f"WSUS does not run on this server: {'; '.join(stopped)}. Start what is stopped, and find out why it was.")
     iis = iis_of(state)
-    for what, found in (("site", iis["site"]), ("application pool", iis["application_pool"])):
-        if found is None:
-            raise Refusal("The WSUS site has no application ClientWebService. Repair the WSUS installation.")
-        if found["state"] not in ("Started", "Starting"):
-            raise Refusal(f"WSUS does not answer: the {what} '{found['name']}' is {found['state'].lower()}. Start it, and find out why it was not.")
+    if iis["application_pool"] is None:
+        raise Refusal("The WSUS site has no application ClientWebService. Repair the WSUS installation.")
+
+
+def not_running(state: State) -> list[str]:
+    """What WSUS needs and does not run, each as a clause: services, and where those run, the site and the pool. Empty where all runs."""
+    stopped = [f"the service {name} is {status or 'not there'}" for name, status in state["services"].items() if status != "Running"]
+    if stopped or state["iis"] is None:
+        # Without its services IIS cannot say how the site and the pool are.
+        return stopped
+    parts = (("site", state["iis"]["site"]), ("application pool", state["iis"]["application_pool"]))
+    well = ("Started", "Starting")
+    return [f"the {what} '{found['name']}' is {found['state'].lower()}" for what, found in parts if found and found["state"] not in well]
 
 
 def remarks(state: State) -> tuple[str, ...]:

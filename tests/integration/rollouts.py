@@ -241,8 +241,8 @@ def waves(run: Run) -> list[list[str]]:
 
 
 def said(run: Run) -> str:
-    """What stands below the table at the end, as one line."""
-    lines = run.of("Show every server")["msg"]
+    """What stands below the table at the end, as one line; where the report is, stands last and is left out."""
+    lines = [line for line in run.of("Show every server")["msg"] if not line.startswith("The report: ")]
     return " ".join(" ".join(lines[lines.index("") + 1 :]).split())
 
 

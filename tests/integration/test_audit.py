@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.controller import Controller, Run
 from tests.integration.rollouts import set_variables
+from tests.lab.tls import can_ask
 
 AUDIT = "securepatch.wsus.audit"
 FLEET: dict[str, Any] = {
@@ -59,9 +60,14 @@ def results(found: dict[str, Any], server: str) -> dict[str, str]:
     return {finding["check"]: finding["result"] for finding in one["findings"]}
 
 
-def reason(found: dict[str, Any], server: str, check: str) -> str:
+def finding(found: dict[str, Any], server: str, check: str) -> dict[str, Any]:
     one = next(each for each in found["servers"] if each["name"] == server)
-    return next(str(finding["reason"] or finding["seen"]) for finding in one["findings"] if finding["check"] == check)
+    return next(dict(each) for each in one["findings"] if each["check"] == check)
+
+
+def reason(found: dict[str, Any], server: str, check: str) -> str:
+    one = finding(found, server, check)
+    return str(one["reason"] or one["seen"])
 
 
 def test_a_fleet_is_audited_in_one_trip_a_server_and_one_that_is_away_is_a_finding(controller: Start) -> None:
@@ -199,6 +205,39 @@ def test_a_ca_that_did_not_issue_the_certificate_is_a_finding(controller: Start)
     assert results(found, "wsus01")["services_over_https"] == "pass"
 
 
+@pytest.mark.skipif(not (can_ask("1.0") and can_ask("1.1")), reason="this OpenSSL has no TLS 1.0 or 1.1")
+def test_the_versions_of_tls_that_a_port_takes_are_found_out_be_they_all_too_old(controller: Start) -> None:
+    fleet = controller(
+        {
+            "servers": {
+                "wsus01": {"stage": "required", "tls": ["1.0", "1.1", "1.2"]},
+                "wsus02": {"stage": "required", "tls": ["1.2", "1.3"]},
+                "wsus03": {"stage": "required", "tls": ["1.0", "1.1"]},
+            }
+        }
+    )
+    run = audit(fleet)
+    assert run.code == 0, run.output
+    found = document(fleet)
+    seen = {name: finding(found, name, "tls_versions") for name in ("wsus01", "wsus02", "wsus03")}
+    assert {name: (one["result"], one["network_says"], one["server_says"]) for name, one in seen.items()} == {
+        "wsus01": ("fail", "takes TLS 1.0, TLS 1.1, TLS 1.2", "TLS 1.0 on, TLS 1.1 on, TLS 1.2 on, TLS 1.3 off"),
+        "wsus02": ("pass", "takes TLS 1.2, TLS 1.3", "TLS 1.0 off, TLS 1.1 off, TLS 1.2 on, TLS 1.3 on"),
+        "wsus03": ("fail", "takes TLS 1.0, TLS 1.1", "TLS 1.0 on, TLS 1.1 on, TLS 1.2 off, TLS 1.3 off"),
+    }
+    for name in ("wsus01", "wsus02"):
+        assert {results(found, name)[check] for check in ("binding", "services_over_https", "views_agree")} == {"pass"}, name
+    # With that one an ordinary client gets no TLS: each check that stands on it says why, and what does not goes on.
+    told = f"{fleet.lab.address('wsus03')}:8531 takes TLS 1.0, TLS 1.1 only, and the controller asks for TLS 1.2 or newer"
+    old = results(found, "wsus03")
+    assert (old["services_over_https"], reason(found, "wsus03", "services_over_https")) == ("fail", told)
+    assert (old["certificate_trusted"], told in reason(found, "wsus03", "certificate_trusted")) == ("not_known", True)
+    assert (old["binding"], finding(found, "wsus03", "binding")["network_says"]) == ("pass", told)
+    assert old["views_agree"] == "pass", "it takes TLS, as it says; what is wrong is which"
+    assert {old[check] for check in ("certificate_days", "content_over_http", "tls_required")} == {"pass"}
+    assert "TLS 1.0 and 1.1 are off, 1.2 or 1.3 is on: fails on 2 of 3 [tls_versions]" in "\n".join(run.of("Show the summary")["msg"])
+
+
 def test_where_the_controller_is_told_not_to_look_nothing_is_said_of_the_network(controller: Start) -> None:
     fleet = controller(ONE)
     assert audit(fleet, audit_look_from="none").code == 0
@@ -213,7 +252,9 @@ def test_a_host_with_a_variable_that_is_none_does_not_take_the_report_from_the_o
     set_variables(fleet.lab, "wsus01", https_server_port="none")
     run = audit(fleet)
     assert run.code == 2, run.output
-    assert [one["name"] for one in document(fleet)["servers"]] == ["wsus02"]
+    found = document(fleet)
+    assert {one["name"]: one["reached"] for one in found["servers"]} == {"wsus01": False, "wsus02": True}
+    assert "https_port" in reason(found, "wsus01", "reachable")
 
 
 def test_slices_put_together_judge_what_takes_more_than_one_server(controller: Start) -> None:

@@ -142,11 +142,11 @@ NOT_WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     "not-wsus": ({}, "This is not a WSUS server: WSUS setup never ran here. Install the role, or take the host out of group wsus_servers."),
     "no-post-install": (break_registry("UpdateServices-Services", 1, INSTALLED), "its post-installation never ran"),
     "no-site": (break_registry("IISTargetWebSiteIndex", 99), "IIS has no site with the id 99 that WSUS setup recorded"),
-    "w3svc-stopped": ({"state": {"services": {"W3SVC": "Stopped"}}}, "the service W3SVC (Stopped) is not running"),
-    "wsus-stopped": ({"state": {"services": {"WsusService": "Stopped"}}}, "the service WsusService (Stopped) is not running"),
+    "w3svc-stopped": ({"state": {"services": {"W3SVC": "Stopped"}}}, "the service W3SVC is Stopped"),
+    "wsus-stopped": ({"state": {"services": {"WsusService": "Stopped"}}}, "the service WsusService is Stopped"),
     "pool-stopped": (
         {"state": {"iis": {"application_pools": {"WsusPool": {"state": "Stopped"}}}}},
-        "the application pool 'WsusPool' is stopped. Start it",
+        "the application pool 'WsusPool' is stopped. Start what is stopped",
     ),
 }
 

@@ -33,7 +33,7 @@ def test_waves_servers_and_the_end_are_told(controller: Callable[..., Controller
     assert first[0] == "wave 1 of 2 begins: wsus02, wsus03"
     done, failed = sorted(first[1:3], key=lambda line: "FAILED" in line)
     assert done.startswith("wsus02 done (")
-    assert failed.startswith("wsus03 FAILED in 'Refuse what would end half-way' (")
+    assert failed.startswith("wsus03 FAILED in 'See that nothing is in the way' (")
     assert first[3:] == ["the end: 1 done, 0 running, 1 failed, 1 waiting"], "the wave that did not start is waiting"
     audited = told(fleet.playbook("securepatch.wsus.audit").output)
     assert {line.partition(" ")[0] for line in audited} == {"wsus01", "wsus02", "wsus03"}

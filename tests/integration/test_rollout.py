@@ -150,14 +150,14 @@ def test_two_servers_and_a_second_run_that_costs_one_trip_each(controller: Start
 
 
 def test_trips_of_a_server_that_changes(controller: Start) -> None:
-    """At most two for each module that changes something, beside the plan's look; waiting for a synchronization apart."""
+    """At most two for each module that changes something, beside the looks before and after; waiting for a synchronization apart."""
     fleet = controller({"servers": {"wsus01": {}}})
     run = rollout(fleet, wsus_require_tls=True)
     assert run.code == 0, run.output
     changed = [each for each in run.changed if "https_server : " in each]
     assert len(changed) == 5, "pool, binding, name, restart, requirement"
-    # The plan looks, the wave looks afresh, and then each module hands its state on to the next.
-    assert len(fleet.lab.trips) == 2 + len(changed)
+    # The plan looks, the wave looks afresh, each module hands its state on to the next, and the report has a look of its own.
+    assert len(fleet.lab.trips) == 3 + len(changed)
 
 
 def test_servers_that_restart_as_a_whole_with_become(controller: Start) -> None:
@@ -250,7 +250,7 @@ def test_an_unreachable_server_fails_its_own_wave(controller: Start) -> None:
     assert any("wsus02" in line and "cannot be looked at: The connection failed: " in line for line in plan(run))
     assert table(run) == {
         "wsus01": ("HTTP", "HTTP", "its wave did not start"),
-        "wsus02": ("not reached", "not known", "FAILED in 'See where the server stands', nothing changed before"),
+        "wsus02": ("not reached", "not known", "FAILED in 'See that nothing is in the way', nothing changed before"),
         "wsus03": ("HTTP", "offers HTTPS", f"{len(changes(run)['wsus03'])} changes"),
     }
     fleet.lab.heal()
@@ -266,7 +266,7 @@ def test_an_unreachable_downstream_server_does_not_fail_its_upstream(controller:
     assert run.code != 0
     shown = table(run)
     assert (shown["wsus01"][1], shown["wsus02"][1]) == ("offers HTTPS", "offers HTTPS")
-    assert shown["wsus03"] == ("not reached", "not known", "FAILED in 'See where the server stands', nothing changed before")
+    assert shown["wsus03"] == ("not reached", "not known", "FAILED in 'See that nothing is in the way', nothing changed before")
     assert shown["wsus04"][2].startswith("its wave did not start; ")
     # Its upstream must not shut it out meanwhile.
     required = rollout(fleet, wsus_strategy="top_down", wsus_require_tls=True)

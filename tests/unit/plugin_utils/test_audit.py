@@ -254,13 +254,56 @@ def test_what_changed_since_an_earlier_audit_is_told() -> None:
     assert (changed["since"], changed["new_servers"], changed["gone_servers"]) == ("2026-11-20T12:00:00Z", ["new"], ["gone"])
     assert [(one["server"], one["check"]) for one in changed["new_failures"]] == [("wsus01", "b"), ("wsus01", "e"), ("new", "a")]
     assert [(one["server"], one["check"]) for one in changed["mended"]] == [("wsus01", "a")]
-    assert lines(after)[-1] == "Since 2026-11-20T12:00:00Z: 3 new failures, 1 mended."
+    assert lines(after)[-1] == "Since 2026-11-20T12:00:00Z: 3 new failures, 1 mended, 1 no longer known."
+
+
+def test_what_is_not_known_any_more_is_told_with_its_reason_whether_it_passed_or_failed() -> None:
+    lost = {"seen": "", "reason": "nobody answered"}
+    old = [finding("a"), finding("b", "fail"), finding("c", "not_known"), finding("d", "not_applicable"), finding("e"), finding("f")]
+    new = [finding(check, "not_known", "low", **lost) for check in "abcdz"] + [finding("e", "not_applicable"), finding("f")]
+    before = assemble([server("wsus01", findings=old)], NOW - DAY)
+    changed = assemble([server("wsus01", findings=new), server("new", findings=new)], NOW, previous=before)["changes"]
+    assert changed["no_longer_known"] == [
+        {"server": "wsus01", "check": check, "severity": "low", "seen": "nobody answered"} for check in ("a", "b")
+    ], "and not what was not known before, or has no before"
+
+
+def test_where_a_server_stood_and_stands_is_told_where_it_differs() -> None:
+    moved = {"wsus01": ("HTTP", "requires TLS"), "wsus02": ("HTTP", None), "wsus03": (None, "HTTP"), "wsus04": ("HTTP", "requires TLS")}
+    same = {"wsus05": ("half-way", "half-way"), "wsus06": (None, None)}
+    before, after = (
+        [server(name, standing=stood[place], reached=stood[place] is not None) for name, stood in {**moved, **same}.items()] for place in (0, 1)
+    )
+    found = assemble([*after, server("new")], NOW, previous=assemble([server("gone"), *before], NOW - DAY))
+    assert found["changes"]["standings"] == [{"server": name, "was": was, "is": now} for name, (was, now) in moved.items()]
+    assert lines(found)[-4:] == [
+        "Since 2026-11-20T12:00:00Z: 0 new failures, 0 mended, 1 no longer known.",
+        "  HTTP, now requires TLS: 2 servers",
+        "  HTTP, now not reached: 1 server",
+        "  not reached, now HTTP: 1 server",
+    ]
+
+
+@pytest.mark.parametrize("strange", [..., None, "", 7, True, ["HTTP"], {"HTTP": 1}])
+def test_an_earlier_standing_that_is_no_text_counts_as_none(strange: Any) -> None:
+    before = assemble([server("wsus01")], NOW - DAY)
+    if strange is ...:
+        del before["servers"][0]["standing"]
+    else:
+        before["servers"][0]["standing"] = strange
+    found = assemble([server("wsus01")], NOW, previous=before)
+    assert found["changes"]["standings"] == [{"server": "wsus01", "was": None, "is": "HTTP"}]
+    assert lines(found)[-1] == "  not reached, now HTTP: 1 server"
 
 
 def test_an_audit_against_itself_changed_nothing() -> None:
-    one = [server("wsus01", findings=[finding("a", "fail")])]
-    changed = assemble(one, NOW, previous=assemble(one, NOW))["changes"]
-    assert [changed[key] for key in ("new_servers", "gone_servers", "new_failures", "mended")] == [[], [], [], []]
+    one = [server("wsus01", findings=[finding("a", "fail"), finding("b", "not_known")]), server("wsus02", reached=False, standing=None)]
+    found = assemble(one, NOW, previous=assemble(one, NOW))
+    changed = found["changes"]
+    nothing = ("new_servers", "gone_servers", "standings", "new_failures", "mended", "no_longer_known")
+    assert {key: changed[key] for key in nothing} == {key: [] for key in nothing}
+    assert set(changed) == {"since", *nothing}
+    assert lines(found)[-1] == "Since 2026-11-21T12:00:00Z: 0 new failures, 0 mended."
 
 
 # --- what is none -------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_checks impo
     Settings,
     View,
     audit_server,
-    worst,
 )
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.state import State
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.survey import VERSIONS, Answered, Survey
@@ -137,6 +136,9 @@ def test_a_healthy_server_passes_every_check_that_concerns_it() -> None:
         "upstream_tls": "not_applicable",
         "upstream_trusted": "not_applicable",
         "upstream_content": "not_applicable",
+        "certificate_ready": "not_applicable",
+        "certificate_ready_trusted": "not_applicable",
+        "authorities_trusted": "not_applicable",
     }
     assert found["upstream_tls"].reason == "it synchronizes from Microsoft Update"
 
@@ -404,6 +406,22 @@ def test_a_controller_that_cannot_ask_for_old_versions_does_not_guess() -> None:
     assert taken.result == "fail"
 
 
+def test_a_port_that_takes_old_versions_alone_fails_by_what_it_takes() -> None:
+    versions = {"TLS 1.0": True, "TLS 1.1": True, "TLS 1.2": False, "TLS 1.3": False}
+    told = "192.0.2.1:8531 takes TLS 1.0, TLS 1.1 only, and the controller asks for TLS 1.2 or newer"
+    found = judged(view(survey=survey(https_problem=told, certificate=None, https={}, versions=versions)))
+    one = found["tls_versions"]
+    assert (one.result, one.seen, one.network_says) == ("fail", "takes TLS 1.0, TLS 1.1", "takes TLS 1.0, TLS 1.1")
+    assert one.server_says == "TLS 1.0 by default, TLS 1.1 by default, TLS 1.2 by default, TLS 1.3 by default"
+    assert (found["services_over_https"].result, found["services_over_https"].seen) == ("fail", told)
+
+
+def test_a_port_that_nothing_is_known_of_has_no_versions() -> None:
+    finding = judged(view(survey=survey(https_problem="nothing listens", certificate=None, https={}, versions={})))["tls_versions"]
+    assert finding.result == "not_known"
+    assert finding.reason.startswith("nothing listens; the server's own settings: TLS 1.0 by default")
+
+
 def test_the_servers_own_settings_of_tls_are_told_beside_what_is_taken() -> None:
     one = edited(registry(PROTOCOLS + r"\TLS 1.0\Server", Enabled=dword(0)), registry(PROTOCOLS + r"\TLS 1.1\Server", Enabled=dword(1)))
     assert judged(one)["tls_versions"].server_says == "TLS 1.0 off, TLS 1.1 on, TLS 1.2 by default, TLS 1.3 by default"
@@ -492,12 +510,6 @@ def test_what_cannot_be_read_never_raises(data: st.DataObject) -> None:
     findings = audit_server(view(state=state, has_upstream=True), Settings(), NOW)
     assert [finding.check for finding in findings] == list(RULES)
 
-
-def test_the_worst_is_of_failures_alone() -> None:
-    well = [Finding("a", "pass", "high"), Finding("b", "not_known", "high")]
-    assert worst(well).severity is None
-    assert worst([*well, Finding("c", "fail", "low"), Finding("d", "fail", "medium")]).severity == "medium"
-    assert worst(well).counts == {"pass": 1, "not_known": 1}
 
 
 def test_a_firewall_in_between_says_nothing_of_the_server() -> None:

@@ -162,8 +162,8 @@ def not_wsus() -> dict[str, Any]:
         (other_site(), "belongs to another site"),
         (unknown_site(), "IIS has no site with the id 7"),
         (not_wsus(), "not a WSUS server"),
-        (changed(services={"W3SVC": "Stopped"}), "the service W3SVC (Stopped) is not running"),
-        (changed(services={"WsusService": "Stopped"}), "the service WsusService (Stopped) is not running"),
+        (changed(services={"W3SVC": "Stopped"}), "the service W3SVC is Stopped"),
+        (changed(services={"WsusService": "Stopped"}), "the service WsusService is Stopped"),
     ],
     ids=["no certificate", "port", "site", "no WSUS", "W3SVC", "WsusService"],
 )
@@ -191,9 +191,9 @@ def test_a_site_that_requires_tls_as_a_whole_is_told() -> None:
 @pytest.mark.parametrize(
     ("where", "state", "said"),
     [
-        ("site", "Stopped", "the site 'WSUS Administration' is stopped. Start it"),
-        ("pool", "Stopped", "the application pool 'WsusPool' is stopped. Start it"),
-        ("pool", "Stopping", "the application pool 'WsusPool' is stopping. Start it"),
+        ("site", "Stopped", "the site 'WSUS Administration' is stopped. Start what is stopped"),
+        ("pool", "Stopped", "the application pool 'WsusPool' is stopped. Start what is stopped"),
+        ("pool", "Stopping", "the application pool 'WsusPool' is stopping. Start what is stopped"),
     ],
 )
 def test_a_site_and_a_pool_that_do_not_run_are_refused(where: str, state: str, said: str) -> None:
@@ -207,7 +207,7 @@ def test_a_site_and_a_pool_that_do_not_run_are_refused(where: str, state: str, s
 def test_every_service_that_does_not_run_is_named() -> None:
     found = document()
     found["services"] = {"WsusService": "Stopped", "W3SVC": "Running"}
-    with pytest.raises(Refusal, match=r"the service WsusService \(Stopped\), the service WAS \(not there\) is not running"):
+    with pytest.raises(Refusal, match=r"the service WsusService is Stopped; the service WAS is not there"):
         refuse_not_running(read(found))
 
 
