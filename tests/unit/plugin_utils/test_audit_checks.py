@@ -445,7 +445,7 @@ def test_a_port_that_nobody_asked_is_not_one_that_answers_well() -> None:
 @pytest.mark.parametrize(
     ("check", "differs", "said"),
     [
-        ("binding", {"https_problem": "nothing listens"}, "the site has an https binding on port 8531, and the controller gets no TLS there"),
+        ("binding", {"https_problem": "nothing listens", "versions": {}}, "the site has an https binding on port 8531, and the controller gets no TLS there"),
         ("binding_served", {"certificate": {"thumbprint": OTHER, "issuer": "CN=Other"}}, f"and the network shows {OTHER}"),
         ("certificate_name", {"certificate_name": "the certificate is for other"}, f"by the server it is for {FQDN}, by the network it is not"),
         ("tls_required", {"http": survey().http | {"ClientWebService": WELL}}, "of ClientWebService the server says one thing"),
@@ -455,6 +455,13 @@ def test_views_that_contradict_each_other_are_a_finding_of_their_own(check: str,
     found = judged(view(survey=survey(**differs)))
     assert said in str(found[check].disagreement)
     assert (found["views_agree"].result, found["views_agree"].seen) == ("fail", found[check].disagreement)
+
+
+def test_a_port_that_takes_old_versions_alone_takes_tls_as_the_server_says() -> None:
+    old = survey(https_problem="it takes TLS 1.0 only", versions=dict.fromkeys(VERSIONS, False) | {"TLS 1.0": True})
+    found = judged(view(survey=old))
+    assert found["binding"].disagreement is None
+    assert (found["views_agree"].result, found["tls_versions"].result) == ("pass", "fail")
 
 
 def test_a_service_that_answers_over_http_although_tls_is_required_fails_that_too() -> None:
