@@ -518,7 +518,6 @@ def test_what_cannot_be_read_never_raises(data: st.DataObject) -> None:
     assert [finding.check for finding in findings] == list(RULES)
 
 
-
 def test_a_firewall_in_between_says_nothing_of_the_server() -> None:
     blocked = survey(https_problem="no answer within 5 s", http_problem="no answer within 5 s", certificate=None, versions={}, https={}, http={})
     findings = {finding.check: finding for finding in audit_server(view(survey=blocked), Settings(), NOW)}
