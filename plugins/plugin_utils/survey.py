@@ -2,26 +2,31 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the network says of a WSUS server, as facts without a judgement: real TLS and HTTP from this machine. No Ansible.
 
-Beside C(endpoint), which checks one server after a change, this is for many servers at once: few connections, several at a time, each answer
-and the whole within a time limit, whatever the other side does. No credentials are sent, no proxy is used, no redirect is followed.
+Beside C(endpoint), which checks one server after a change, this is for many servers at once: few connections, several at a time where a server
+is slow, each answer and the whole within a time limit, whatever the other side does. No credentials are sent, no proxy is used, no redirect is
+followed.
 """
 
 from __future__ import annotations
 
+import base64
 import http.client
 import re
 import socket
 import ssl
+import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
-from .certificates import Certificate
-from .endpoint import CONTENT, REPORTING, SERVICES, CheckError, Remote, Unusable, look_at_certificate, read_head, trusting, valid_name
+from .certificates import Certificate, parse
+from .endpoint import CONTENT, REPORTING, SERVICES, CheckError, Problems, Remote, Unusable, look_at_certificate, read_head, trusting, valid_name
 
 SELF_UPDATE = "/selfupdate/wuident.cab"
 """Goes on answering over HTTP beside Content and ReportingWebService, where it is there at all [CFG, SEEN]."""
@@ -32,6 +37,7 @@ _OF_TODAY = ("TLS 1.2", "TLS 1.3")  # what Python's clients offer by themselves
 _CANNOT_ASK = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "UNSUPPORTED_PROTOCOL_VERSION")
 _BODY_LIMIT = 64 * 1024
 _LONGEST = 3600  # seconds
+_QUICK = 1  # second
 
 
 @dataclass(frozen=True)
@@ -117,20 +123,56 @@ def survey_server(
     )
     until = time.monotonic() + budget
     found: dict[str, Any] = {"name": name, "address": remote.address, "https_port": https_port, "http_port": http_port}
-    with ThreadPoolExecutor(max_workers=2 + len(VERSIONS)) as pool:
-        secure = pool.submit(_secure, remote, https_port, until) if https_port is not None else None
-        plain = pool.submit(_plain, remote, http_port, until) if http_port is not None else None
-        versions = {one: pool.submit(_takes, remote, https_port, one) for one in VERSIONS} if https_port is not None else {}
-        for part in (secure, plain):
-            if part is not None:
-                found |= part.result()
-        taken = {one: asked.result() for one, asked in versions.items()}
-        problem = found.get("https_problem")
-        if problem is None or any(taken.values()):
-            found["versions"] = taken
-        if problem is not None and any(taken.values()):
-            found["https_problem"] = _problem_with(taken, f"{remote.address}:{https_port}", problem)
+
+    def takes(port: int, version: str) -> bool | None:
+        # What the ordinary handshake was made with need not be asked for once more.
+        return found.get("protocol") == VERSIONS[version].replace("_", ".") or _takes(remote, port, version)
+
+    parts: dict[str, Callable[[], Any]] = {}
+    if https_port is not None:
+        parts["https"] = partial(_secure, found, remote, https_port, until)
+    if http_port is not None:
+        parts["http"] = partial(_plain, found, remote, http_port, until)
+    if https_port is not None:
+        parts |= {one: partial(takes, https_port, one) for one in VERSIONS}
+    taken = {name: result for name, result in _done(parts).items() if name in VERSIONS}
+    problem = found.get("https_problem")
+    if problem is None or any(taken.values()):
+        found["versions"] = taken
+    if problem is not None and any(taken.values()):
+        found["https_problem"] = _problem_with(taken, f"{remote.address}:{https_port}", problem)
     return Survey(**found)
+
+
+def _done(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What each of the parts returns.
+
+    They are done one after the other while that is quick: at one time, in threads, they take half as much of the processor again, and an audit of
+    many servers has none to spare. What is left after a while is begun all at once, so that nothing waits for what does not answer.
+    """
+    results: dict[str, Future[Any]] = {name: Future() for name in parts}
+    left = deque(parts)
+
+    def work() -> None:
+        while left:
+            try:
+                name = left.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            try:
+                results[name].set_result(parts[name]())
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                results[name].set_exception(error)
+
+    with ThreadPoolExecutor(max(1, len(parts))) as pool:
+        hurry = threading.Timer(_QUICK, lambda: [pool.submit(work) for _rest in tuple(left)])
+        hurry.start()
+        try:
+            work()
+        finally:
+            hurry.cancel()
+            hurry.join()
+    return {name: result.result() for name, result in results.items()}
 
 
 def _problem_with(taken: Mapping[str, bool | None], place: str, problem: str) -> str:
@@ -141,12 +183,19 @@ def _problem_with(taken: Mapping[str, bool | None], place: str, problem: str) ->
     return f"{place} takes {told} only, and the controller asks for TLS 1.2 or newer"
 
 
-def _secure(remote: Remote, port: int, until: float) -> dict[str, Any]:
+def _secure(found: dict[str, Any], remote: Remote, port: int, until: float) -> None:
+    """Put into FOUND what the port for TLS shows."""
+    kept: ssl.SSLSocket | None = None
     try:
-        protocol, certificate, problems = look_at_certificate(remote, port)
+        try:
+            kept = remote.handshake(port, remote.trust)
+            protocol, certificate, problems = kept.version() or "TLS", _sent(kept), Problems()
+        except ssl.SSLCertVerificationError:
+            protocol, certificate, problems = look_at_certificate(remote, port)
     except Unusable as failure:
-        return {"https_problem": str(failure)}
-    found: dict[str, Any] = {
+        found["https_problem"] = str(failure)
+        return
+    found |= {
         "protocol": protocol,
         "certificate": _told(certificate),
         "chain": problems.chain,
@@ -155,10 +204,14 @@ def _secure(remote: Remote, port: int, until: float) -> dict[str, Any]:
     }
     # What is asked says nothing secret, so the answers of a server whose certificate is wrong are told as well.
     unverified = _unverified()
-    conversation = _Conversation(remote, port, until, lambda: remote.handshake(port, unverified))
+    conversation = _Conversation(remote, port, until, lambda: remote.handshake(port, unverified), kept)
     found["https"] = {service: conversation.ask(path) for service, path in SERVICES.items()}
     conversation.close()
-    return found
+
+
+def _sent(connection: ssl.SSLSocket) -> Certificate:
+    der = connection.getpeercert(binary_form=True) or b""
+    return parse({"thumbprint": "", "der": base64.b64encode(der).decode("ascii")})
 
 
 def _told(certificate: Certificate) -> dict[str, Any]:
@@ -174,11 +227,12 @@ def _told(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _plain(remote: Remote, port: int, until: float) -> dict[str, Any]:
+def _plain(found: dict[str, Any], remote: Remote, port: int, until: float) -> None:
+    """Put into FOUND what the port for HTTP shows."""
     conversation = _Conversation(remote, port, until, lambda: remote.connect(port))
-    answers = {name: conversation.ask(path) for name, path in {**PLAIN, **SERVICES}.items()}
+    found["http"] = {name: conversation.ask(path) for name, path in {**PLAIN, **SERVICES}.items()}
     conversation.close()
-    return {"http": answers, "http_problem": conversation.problem}
+    found["http_problem"] = conversation.problem
 
 
 def _unverified() -> ssl.SSLContext:
@@ -216,10 +270,11 @@ def _takes(remote: Remote, port: int, version: str) -> bool | None:
 class _Conversation:
     """Several requests on as few connections as the server allows. After a failure of the port as a whole nothing more is asked."""
 
-    def __init__(self, remote: Remote, port: int, until: float, connect: Callable[[], socket.socket]) -> None:
+    def __init__(
+        self, remote: Remote, port: int, until: float, connect: Callable[[], socket.socket], connection: socket.socket | None = None
+    ) -> None:
         self.problem: str | None = None
-        self._remote, self._port, self._until, self._connect = remote, port, until, connect
-        self._open: socket.socket | None = None
+        self._remote, self._port, self._until, self._connect, self._open = remote, port, until, connect, connection
 
     def ask(self, path: str) -> Answered:
         """One GET."""

@@ -445,7 +445,11 @@ def test_a_port_that_nobody_asked_is_not_one_that_answers_well() -> None:
 @pytest.mark.parametrize(
     ("check", "differs", "said"),
     [
-        ("binding", {"https_problem": "nothing listens", "versions": {}}, "the site has an https binding on port 8531, and the controller gets no TLS there"),
+        (
+            "binding",
+            {"https_problem": "nothing listens", "versions": {}},
+            "the site has an https binding on port 8531, and the controller gets no TLS there",
+        ),
         ("binding_served", {"certificate": {"thumbprint": OTHER, "issuer": "CN=Other"}}, f"and the network shows {OTHER}"),
         ("certificate_name", {"certificate_name": "the certificate is for other"}, f"by the server it is for {FQDN}, by the network it is not"),
         ("tls_required", {"http": survey().http | {"ClientWebService": WELL}}, "of ClientWebService the server says one thing"),
