@@ -92,7 +92,7 @@ class ActionModule(ServerAction):
         failing = at_least(findings, arguments["fail_on"])
         result: dict[str, Any] = {
             "changed": False,
-            "audit": audited(view, arguments["upstream"], [dataclasses.asdict(finding) for finding in findings], now),
+            "audit": audited(view, arguments["upstream"], [finding.as_dict() for finding in findings], now),
             "failures": _sentences(failing),
             "remarks": _sentences([finding for finding in findings if finding.result == "fail" and finding not in failing]),
             # Only for the tasks after a preflight: it is far larger than all else.

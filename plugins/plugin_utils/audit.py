@@ -141,7 +141,7 @@ def audited(view: View, upstream: str | None, findings: Sequence[Mapping[str, An
 def unaudited(name: str, upstream: str | None, why: str, now: datetime.datetime) -> dict[str, Any]:
     """One server of the document that no task could audit, and why: that is what was found."""
     view = View(name, name, problem=why, survey_problem=why)
-    return audited(view, upstream, [asdict(finding) for finding in audit_server(view, Settings(), now)], now)
+    return audited(view, upstream, [finding.as_dict() for finding in audit_server(view, Settings(), now)], now)
 
 
 def _url(state: State | None) -> str | None:
@@ -197,7 +197,7 @@ def _across(servers: Sequence[Mapping[str, Any]], now: datetime.datetime) -> Ite
 
 def _with_across(server: Mapping[str, Any], across: Sequence[Finding]) -> dict[str, Any]:
     kept = [finding for finding in server["findings"] if finding["check"] not in ACROSS]
-    return {**server, "findings": [*kept, *(asdict(finding) for finding in across)]}
+    return {**server, "findings": [*kept, *(finding.as_dict() for finding in across)]}
 
 
 def _finding(check: str, wrong: Sequence[str], well: str) -> Finding:

@@ -78,6 +78,10 @@ class Finding:
     network_says: str | None = None
     disagreement: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """In plain JSON types."""
+        return dict(vars(self))
+
 
 @dataclass(frozen=True)
 class Settings:

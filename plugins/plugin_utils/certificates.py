@@ -21,6 +21,7 @@ The rules and their sources:
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import warnings
@@ -120,6 +121,7 @@ def parse(entry: Mapping[str, Any]) -> Certificate:
         return replace(outside, problem=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
+@functools.lru_cache(maxsize=256)  # one machine's are read again and again while it is judged
 def _read(outside: Certificate, der: bytes) -> Certificate:
     if not der:
         raise ValueError("there is no certificate in the entry")
