@@ -120,11 +120,7 @@ def _refuse_too_early(state: State, wish: RequireWish, now: datetime.datetime) -
         )
     if restart_pending(state):
         raise Refusal("The restart after configuressl is still pending. Restart the server first (securepatch.wsus.wsus_restart).")
-    if wish.ignore_downstream is True:
-        return
-    waiting = waiting_downstream(state, wish.downstream_states, wish.downstream_days, now)
-    ignored = {name.rstrip(".").casefold() for name in wish.ignore_downstream or ()}
-    left = [f"{fqdn} ({why})" for fqdn, why in waiting if fqdn.rstrip(".").casefold() not in ignored]
+    left = [f"{fqdn} ({why})" for fqdn, why in downstream_left(state, wish, now)]
     if left:
         raise Refusal(
             f"These downstream servers still come over HTTP and would be turned away: {'; '.join(left)}. "
@@ -149,6 +145,15 @@ def refuse_unusable_certificate(state: State, now: datetime.datetime) -> None:
         against.append(f"{certificate.thumbprint}: {'; '.join(reasons)}")
     what = f" ({'. '.join(against)})" if against else ""
     raise Refusal(f"No https binding of the WSUS site has a usable certificate{what}. Bind one first (securepatch.wsus.wsus_ssl_binding).")
+
+
+def downstream_left(state: State, wish: RequireWish, now: datetime.datetime) -> list[tuple[str, str]]:
+    """Those of waiting_downstream that a wish does not let be turned away."""
+    if wish.ignore_downstream is True:
+        return []
+    ignored = {name.rstrip(".").casefold() for name in wish.ignore_downstream or ()}
+    waiting = waiting_downstream(state, wish.downstream_states, wish.downstream_days, now)
+    return [(fqdn, why) for fqdn, why in waiting if fqdn.rstrip(".").casefold() not in ignored]
 
 
 def waiting_downstream(state: State, states: Sequence[State], days: int, now: datetime.datetime) -> list[tuple[str, str]]:

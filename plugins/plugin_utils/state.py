@@ -382,14 +382,14 @@ def is_promised(state: State, port: int) -> bool:
     return any(endpoint["port"] == port and endpoint.get("promised") for endpoint in state.get("endpoints") or [])
 
 
-def against_endpoint(endpoint: Endpoint) -> str:
-    """Which of the three is wrong with an endpoint (reachable, name, chain), as a clause; empty where none is."""
+def against_endpoint(endpoint: Endpoint, looker: str = "this server") -> str:
+    """Which of the three is wrong with an endpoint (reachable, name, chain), as a clause; empty where none is. LOOKER: who looked, in words."""
     error = endpoint["error"]["message"] if endpoint["error"] else ""
     place = f"{endpoint['host_name']}:{endpoint['port']}"
     if is_good(endpoint):
         return ""
     if not endpoint["reachable"]:
-        return f"{place} cannot be reached from this server ({error or 'no answer'})"
+        return f"{place} cannot be reached from {looker} ({error or 'no answer'})"
     if endpoint["name_matches"] is None:
         return f"{place} answers, but not with TLS 1.2 ({error or 'no handshake'})"
     wrong = []
@@ -397,7 +397,7 @@ def against_endpoint(endpoint: Endpoint) -> str:
         wrong.append(f"the certificate found at {place} is not for {endpoint['host_name']}")
     if not endpoint["trusted"]:
         why = ", ".join(endpoint["chain_errors"]) or "no reason given"
-        wrong.append(f"this server does not trust the certificate found at {place} ({why})")
+        wrong.append(f"{looker} does not trust the certificate found at {place} ({why})")
     return "; ".join(wrong)
 
 

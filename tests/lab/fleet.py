@@ -10,9 +10,11 @@
       wsus02: {upstream: wsus01, replica: true, certificate: expired}
     clients:
       client01: {trusts_ca: false}
+    group_policies:
+      WSUS clients: {url: "http://wsus01.corp.example:8530"}
 
-`tests/lab/fleets` has examples, and `Fleet`, `Member`, `Server` and `domain_ca.Settings` name every key. `defaults` are every server's. An
-unknown key is refused by name.
+`tests/lab/fleets` has examples, and `Fleet`, `Member`, `Server`, `GroupPolicy` and `domain_ca.Settings` name every key. `defaults` are every
+server's. An unknown key is refused by name.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 from uuid import NAMESPACE_DNS, uuid5
 
 import yaml
@@ -151,11 +153,28 @@ class Server(Member):
 
 
 @dataclass(frozen=True)
+class GroupPolicy:
+    """One group policy of the fleet's domain, which every machine in it finds.
+
+    :param url: the server that it names for clients, as the console would set it; None: it names none
+    :param status: which half of it is switched on, as the cmdlets call it
+    :param values: further settings, each with key (below `HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate`, empty for that one), name,
+        type, data, and where the policy takes it away from clients `action: Delete`
+    """
+
+    name: str
+    url: str | None = None
+    status: Literal["AllSettingsEnabled", "AllSettingsDisabled", "ComputerSettingsDisabled", "UserSettingsDisabled"] = "AllSettingsEnabled"
+    values: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Fleet:
     """A fleet.
 
     :param clients: machines that are no WSUS servers
     :param ca: the enterprise CA of the domain, where it has one; `{}` in a file is one that issues
+    :param group_policies: those of the domain. All machines in it have the same ones: what one of them changes, the others find
     :param variables: become group variables of servers and clients; `{ca_file}` and `{ca_chain_file}` in their texts become the lab's files
     :param key: of certificates that do not say otherwise; EC P-256 because it is made fast
     :param winrm_port: where every server's WinRM listens, HTTPS
@@ -166,6 +185,7 @@ class Fleet:
     servers: Mapping[str, Server]
     clients: Mapping[str, Member] = field(default_factory=dict)
     ca: Settings | None = None
+    group_policies: Mapping[str, GroupPolicy] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     domain: str = "corp.example"
     key: KeyKind = "ec256"
@@ -210,13 +230,14 @@ def load(source: Path | Mapping[str, Any]) -> Fleet:
     if not isinstance(servers, Mapping) or not servers:
         raise FleetError("The fleet has no `servers`.")
     defaults = given.get("defaults") or {}
-    rest = {name: value for name, value in given.items() if name not in {"servers", "clients", "ca", "variables", "defaults"}}
+    rest = {name: value for name, value in given.items() if name not in {"servers", "clients", "ca", "group_policies", "variables", "defaults"}}
     if rest.get("key", "ec256") not in get_args(KeyKind):
         raise FleetError(f"key: there are {', '.join(get_args(KeyKind))}, not {rest['key']!r}")
     fleet = Fleet(
         servers={str(name): _server(str(name), _merged(defaults, own or {})) for name, own in servers.items()},
         clients={str(name): _client(str(name), own or {}) for name, own in _mapping(given, "clients").items()},
         ca=_ca(given.get("ca")),
+        group_policies={str(name): _group_policy(str(name), own or {}) for name, own in _mapping(given, "group_policies").items()},
         variables=_mapping(given, "variables"),
         **rest,
     )
@@ -247,6 +268,20 @@ def _ca(given: Any) -> Settings | None:
         return Settings(**given)
     except ValueError as error:
         raise FleetError(f"ca: {error}") from error
+
+
+def _group_policy(name: str, given: Any) -> GroupPolicy:
+    where = f"group policy {name}"
+    if not isinstance(given, Mapping):
+        raise FleetError(f"{where}: it is a mapping, not {given!r}")
+    _refuse_unknown(given, {one.name for one in dataclasses.fields(GroupPolicy)} - {"name"}, where)
+    known = get_args(get_type_hints(GroupPolicy)["status"])
+    if given.get("status", known[0]) not in known:
+        raise FleetError(f"{where}: status: there are {', '.join(known)}, not {given['status']!r}")
+    values = given.get("values") or []
+    for value in values:
+        _refuse_unknown(value, {"key", "name", "type", "data", "action"}, f"{where}: value")
+    return GroupPolicy(name, given.get("url"), given.get("status", known[0]), tuple(values))
 
 
 def _client(name: str, given: Mapping[str, Any]) -> Member:
@@ -387,11 +422,15 @@ def domain_ca(fleet: Fleet, authorities: Authorities) -> DomainCA | None:
 def documents(fleet: Fleet, authorities: Authorities) -> dict[str, Document]:
     """The machines' documents, by name."""
     found = {}
+    domain = _domain(fleet)
     for name, member in fleet.members.items():
         document = _document(fleet, member, authorities)
         if isinstance(member, Server):
             _convert(document, fleet.known_as(member), member)
         found[name] = _merged(document, member.state)
+        if domain and found[name]["computer"]["domain_member"]:
+            # The same one for all of them, and not a copy: a policy is the domain's.
+            found[name].setdefault("domain", domain)
         if member.faults.changes:
             found[name].setdefault("faults", {}).update(member.faults.changes)
     return found
@@ -400,6 +439,34 @@ def documents(fleet: Fleet, authorities: Authorities) -> dict[str, Document]:
 def server_id(fleet: Fleet, server: Server) -> str:
     """A server's id, the same in every run."""
     return str(uuid5(NAMESPACE_DNS, fleet.host_name(server)))
+
+
+def _domain(fleet: Fleet) -> Document:
+    """The domain's group policies, as the Group Policy cmdlets give them; empty where the fleet has none."""
+    if not fleet.group_policies:
+        return {}
+    month_ago = format_time(datetime.now(UTC) - timedelta(days=30))
+    policies = {
+        one.name: {
+            "guid": str(uuid5(NAMESPACE_DNS, f"{one.name}.{fleet.domain}")),
+            "status": one.status,
+            "modified": month_ago,
+            "values": [*_policy_url(one), *({**value, "key": _policy_key(value.get("key", ""))} for value in one.values)],
+        }
+        for one in fleet.group_policies.values()
+    }
+    return {"name": fleet.domain, "policies": policies}
+
+
+def _policy_url(policy: GroupPolicy) -> list[dict[str, Any]]:
+    if policy.url is None:
+        return []
+    server = [{"key": _policy_key(""), "name": name, "type": "String", "data": policy.url} for name in ("WUServer", "WUStatusServer")]
+    return [*server, {"key": _policy_key("AU"), "name": "UseWUServer", "type": "DWord", "data": 1}]
+
+
+def _policy_key(below: str) -> str:
+    return "\\".join([r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate", *([below] if below else [])])
 
 
 def _dword(number: int) -> dict[str, Any]:

@@ -152,7 +152,7 @@ MODULES = {
     "securepatch.wsus.wsus_traffic": Module(
         _wsus_traffic, {"days": Option("int", required=True), "absent_days": Option("int", required=True)}
     ),
-    "securepatch.wsus.wsus_client": Module(
+    "securepatch.wsus.wsus_client_state": Module(
         _wsus_client,
         {
             "changes": Option("list", default=[], elements="dict"),

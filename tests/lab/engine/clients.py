@@ -70,7 +70,7 @@ def _search(machine: Machine) -> dict[str, Any]:
 def _endpoints(machine: Machine, url: str) -> list[dict[str, Any]]:
     """The server this machine was told about, and the port beside it that gives the files (443 and 80, or N and N-1)."""
     try:
-        address = urlsplit(url)
+        address = urlsplit(str(url))
         port = address.port
     except ValueError:
         return []

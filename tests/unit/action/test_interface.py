@@ -13,18 +13,27 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.securepatch.wsus.plugins.doc_fragments.server import ModuleDocFragment
+from ansible_collections.securepatch.wsus.plugins.doc_fragments import client as client_fragments
+from ansible_collections.securepatch.wsus.plugins.doc_fragments import server as server_fragments
 from ansible_collections.securepatch.wsus.plugins.plugin_utils import server_action
-from ansible_collections.securepatch.wsus.plugins.plugin_utils.server_action import BACKUP, OBSERVED, ServerAction
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.host_action import BACKUP, HostAction
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.state import State
 
 from tests.unit.plugin_utils.machines import NOW, SETUP, document, looked, offering, read
 
 ROOT = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-ON_A_SERVER = [name for name in MODULES if name not in ("report", "wsus_endpoint_check")]
-READS = ["report", "wsus_audit", "wsus_endpoint_check", "wsus_server_info"]
-FRAGMENTS = {"securepatch.wsus.server": "DOCUMENTATION", "securepatch.wsus.server.changes": "CHANGES"}
+ON_THE_CONTROLLER = ["report", "wsus_endpoint_check"]
+ON_A_CLIENT = [name for name in MODULES if name.startswith("wsus_client")]
+WITHOUT_STATE = ["wsus_traffic_info"]
+ON_A_SERVER = [name for name in MODULES if name not in [*ON_THE_CONTROLLER, *ON_A_CLIENT, *WITHOUT_STATE]]
+READS = ["report", "wsus_audit", "wsus_client_info", "wsus_endpoint_check", "wsus_server_info", "wsus_traffic_info"]
+FRAGMENTS = {
+    "securepatch.wsus.server": server_fragments.ModuleDocFragment.DOCUMENTATION,
+    "securepatch.wsus.server.changes": server_fragments.ModuleDocFragment.CHANGES,
+    "securepatch.wsus.client": client_fragments.ModuleDocFragment.DOCUMENTATION,
+    "securepatch.wsus.client.tells": client_fragments.ModuleDocFragment.TELLS,
+}
 
 NOT_WSUS = "This is not a WSUS server: WSUS setup never ran here. Install the role, or take the host out of group wsus_servers."
 
@@ -48,7 +57,7 @@ def strings(module: str) -> dict[str, Any]:
 
 def fragments(module: str) -> list[dict[str, Any]]:
     named = strings(module)["DOCUMENTATION"].get("extends_documentation_fragment", [])
-    return [yaml.safe_load(getattr(ModuleDocFragment, FRAGMENTS[name])) for name in named]
+    return [yaml.safe_load(FRAGMENTS[name]) for name in named]
 
 
 def documented(module: str) -> dict[str, Any]:
@@ -66,9 +75,9 @@ def plugin(module: str) -> Any:
 def taken(module: str) -> dict[str, Any]:
     """All arguments that the action plugin takes."""
     action = plugin(module)
-    if not issubclass(action, ServerAction):
+    if not issubclass(action, HostAction):
         return dict(action.ARGUMENTS)
-    return {**OBSERVED, **(BACKUP if action.BACK_UP else {}), **action.ARGUMENTS}
+    return {**action.SHARED, **(BACKUP if action.BACK_UP else {}), **action.ARGUMENTS}
 
 
 def specification(options: dict[str, Any], inner: str) -> dict[str, Any]:

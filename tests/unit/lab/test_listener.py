@@ -56,7 +56,7 @@ class TestModules:
         assert seen["trust"] == {"AB": []}
         assert seen["endpoints"][0]["reachable"]
         assert seen["invocation"]["module_args"]["endpoints"] == [{"host_name": "UP.corp.example", "port": 8530, "tls": False}]
-        assert controller.module("securepatch.wsus.wsus_client")["update_client"]["policy"] == {}
+        assert controller.module("securepatch.wsus.wsus_client_state")["update_client"]["policy"] == {}
         assert "traffic" in controller.module("securepatch.wsus.wsus_traffic", days=1, absent_days=2)
 
     def test_changes_are_applied_and_told(self, make_lab: LabMaker) -> None:
@@ -120,7 +120,7 @@ class TestClients:
         computer = state["state"]["computer"]
         assert (computer["fqdn"], computer["build"], computer["domain_member"]) == ("client01.corp.example", "26100.1", True)
         assert list(state["trust"].values()) == [[]]
-        client = controller.module("securepatch.wsus.wsus_client")["update_client"]
+        client = controller.module("securepatch.wsus.wsus_client_state")["update_client"]
         assert (client["domain_member"], client["policy"]) == (True, {})
         assert lab.counts()["client01"][STATE] == 1
 
