@@ -250,7 +250,7 @@ def test_what_is_foretold_comes_true_and_nothing_else_changes(policy: dict[str, 
     state = read_client(found)
     wish = ClientWish(URL, alternate_url=alternate)
     plan = plan_client(state, wish, NOW)
-    foretold = cast("ClientState", predict(cast("Any", state), plan.changes, NOW))
+    foretold: ClientState = cast("Any", predict(cast("Any", state), plan.changes, NOW))
     machine = Machine(found)
     assert apply_changes(machine, [change.payload() for change in plan.changes])["failed"] is None
     after = read_client(found)

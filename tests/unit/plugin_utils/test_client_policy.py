@@ -193,7 +193,7 @@ def test_what_is_foretold_comes_true_and_nothing_else_changes(values: list[dict[
     wish = PolicyWish("WSUS clients", URL, alternate_url=alternate, backup_dir=backup)
     plan = plan_policy(state, wish, NOW)
     assert isinstance(plan.changes[0], PolicyBackup) is bool(backup) if plan.changes else True
-    foretold = cast("ClientState", predict(cast("Any", state), plan.changes, NOW))
+    foretold: ClientState = cast("Any", predict(cast("Any", state), plan.changes, NOW))
     machine = Machine(found)
     assert apply_changes(machine, [change.payload() for change in plan.changes])["failed"] is None
     after = read_policy(found)
