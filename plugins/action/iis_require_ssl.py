@@ -3,19 +3,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ..plugin_utils.endpoint import CheckError
 from ..plugin_utils.planning import Plan
-from ..plugin_utils.require_tls import RequireWish, managed_access, plan_require_tls
+from ..plugin_utils.quiet import LOG_LAG, Quiet, QuietWish, SeenCertificate, decide, other_certificate, quiet_wish, seen_by_the_server
+from ..plugin_utils.require_tls import TAKE_BACK, RequireWish, managed_access, plan_access, refuse_too_early
 from ..plugin_utils.server_action import ServerAction, Stop
-from ..plugin_utils.state import FIVE_SERVICES, State
+from ..plugin_utils.state import FIVE_SERVICES, Refusal, State, configured_name, serving_binding
+from ..plugin_utils.survey import certificate_at
+from ..plugin_utils.traffic import computers_at, turned_away
+
+_IGNORED = {"address": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
 
 
 class ActionModule(ServerAction):
+    KEEP_BAD_LOOKS = True
+    PAUSE: ClassVar[float] = LOG_LAG.total_seconds()
     ARGUMENTS = {
         "applications": {"type": "list", "elements": "str", "default": list(FIVE_SERVICES)},
         "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
@@ -23,21 +33,123 @@ class ActionModule(ServerAction):
         "downstream_states": {"type": "list", "elements": "dict", "default": []},
         "downstream_days": {"type": "int", "default": 30},
         "ignore_downstream": {"type": "raw", "default": False},
+        "when_quiet": {"type": "bool", "default": False},
+        "quiet_days": {"type": "int", "default": 7},
+        "quiet_ignore": {"type": "list", "elements": "dict", "default": [], "options": _IGNORED},
+        "absent_days": {"type": "int", "default": 60},
+        "absent_ignore": {"type": "list", "elements": "str", "default": []},
+        "look_from": {"type": "str", "default": "controller", "choices": ["controller", "none"]},
+        "address": {"type": "str"},
+        "timeout": {"type": "float", "default": 5},
     }
 
+    def _arguments(self) -> dict[str, Any]:
+        arguments = super()._arguments()
+        self._wish = _wish(arguments)
+        self._quiet: QuietWish | None = None
+        if arguments["when_quiet"]:
+            given = {name: arguments[name] for name in ("quiet_days", "absent_days", "quiet_ignore", "absent_ignore")}
+            try:
+                self._quiet = quiet_wish(**given, downstream=self._wish)
+            except Refusal as refusal:
+                raise Stop(f"{refusal} Nothing was changed.", changes=[]) from None
+        return arguments
+
     def plan(self, state: State, arguments: Mapping[str, Any], now: datetime.datetime) -> Plan:
-        wish = RequireWish(
-            applications=tuple(arguments["applications"]),
-            present=arguments["state"] == "present",
-            replace_site_requirement=arguments["replace_site_requirement"],
-            downstream_states=tuple(cast("list[State]", arguments["downstream_states"])),
-            downstream_days=arguments["downstream_days"],
-            ignore_downstream=_names_or_all(arguments["ignore_downstream"]),
-        )
-        return plan_require_tls(state, wish, now)
+        plan = plan_access(state, self._wish)
+        if plan.changes and self._wish.present and self._quiet is None:
+            refuse_too_early(state, self._wish, now)
+        return dataclasses.replace(plan, values={**plan.values, "quiet": None, "turned_away": []})
+
+    def judged(self, state: State, arguments: Mapping[str, Any], now: datetime.datetime) -> tuple[State, Plan]:
+        state, plan = super().judged(state, arguments, now)
+        if not self._wish.present:
+            return state, plan
+        if not plan.changes:
+            return state, self._with_turned_away(plan)
+        if self._quiet is None:
+            wrong = None if state.get("predicted") else other_certificate(state, self._seen(state, arguments))
+            if wrong:
+                raise Refusal(wrong)
+            return state, dataclasses.replace(plan, notes=(*plan.notes, TAKE_BACK))
+        if not state.get("predicted") and seen_by_the_server(state) is None:
+            # What a load balancer in front of it serves, the server itself meets under its name, too.
+            state = self._looked(state)
+        quiet = self._decided(state, arguments, self._quiet, now)
+        values = {**plan.values, "quiet": quiet.as_dict()}
+        notes = (*plan.notes, *quiet.sentences())
+        if quiet.quiet:
+            return state, dataclasses.replace(plan, notes=(*notes, TAKE_BACK), values=values)
+        return state, Plan((), notes, values)
+
+    def _decided(self, state: State, arguments: Mapping[str, Any], wish: QuietWish, now: datetime.datetime) -> Quiet:
+        """Two trips, and a third where only the delay of the log is in the way. Raises Stop."""
+        # The computers first: whoever comes after that is in the log, which is read later.
+        known = self._traffic(0, wish.absent_days)
+        traffic = self._traffic(wish.days_to_read, wish.absent_days)
+        seen = None if state.get("predicted") else self._seen(state, arguments)
+        quiet = decide(state, traffic, known, seen, wish, now)
+        if not quiet.only_late:
+            return quiet
+        started = time.monotonic()
+        time.sleep(self.PAUSE)
+        later = now + datetime.timedelta(seconds=time.monotonic() - started)
+        return decide(state, self._traffic(wish.days_to_read, wish.absent_days), known, seen, wish, later)
+
+    def _with_turned_away(self, plan: Plan) -> Plan:
+        """Who was turned away in the days that it had to be quiet for: whoever it is may still have the http URL. Two trips."""
+        if self._quiet is None:
+            return plan
+        traffic = self._traffic(self._quiet.quiet_days, self._quiet.absent_days)
+        known = computers_at(traffic.computers)
+        if any(use.refused for caller in traffic.callers for use in caller.uses):
+            known = computers_at(traffic.computers, self._traffic(0, self._quiet.absent_days).computers)
+        away = turned_away(traffic, known)
+        notes = (*plan.notes, *([_away(away, self._quiet.quiet_days)] if away else []))
+        return dataclasses.replace(plan, notes=notes, values={**plan.values, "turned_away": away})
+
+    def _looked(self, state: State) -> State:
+        name, binding = configured_name(state), serving_binding(state)
+        if name is None or binding is None:
+            return state
+        looked = self.observe([(name, binding["port"])])
+        return cast("State", {**state, "endpoints": [*(state.get("endpoints") or []), *(looked.get("endpoints") or [])]})
+
+    def _seen(self, state: State, arguments: Mapping[str, Any]) -> list[SeenCertificate]:
+        """What is found at the server's name, by the server itself where it looked, and by the controller where it may look."""
+        name, binding = configured_name(state), serving_binding(state)
+        own = seen_by_the_server(state)
+        found = [own] if own else []
+        if arguments["look_from"] == "controller" and name and binding:
+            try:
+                thumbprint, problem = certificate_at(name, binding["port"], address=arguments["address"], timeout=arguments["timeout"])
+            except CheckError as error:
+                thumbprint, problem = None, str(error)
+            found.append(SeenCertificate("the controller", f"{name}:{binding['port']}", thumbprint, problem))
+        return found
 
     def managed(self, state: State) -> Any:
         return managed_access(state)
+
+
+def _wish(arguments: Mapping[str, Any]) -> RequireWish:
+    return RequireWish(
+        applications=tuple(arguments["applications"]),
+        present=arguments["state"] == "present",
+        replace_site_requirement=arguments["replace_site_requirement"],
+        downstream_states=tuple(cast("list[State]", arguments["downstream_states"])),
+        downstream_days=arguments["downstream_days"],
+        ignore_downstream=_names_or_all(arguments["ignore_downstream"]),
+    )
+
+
+def _away(away: list[dict[str, Any]], days: int) -> str:
+    named = [f"{one['address']}{' (' + ', '.join(one['names'][:1]) + ')' if one['names'] else ''}, last at {one['last']}" for one in away[:10]]
+    more = f"; and {len(away) - 10} more" if len(away) > 10 else ""
+    return (
+        f"Turned away in the last {days} days, because they came over plain HTTP: {'; '.join(named)}{more}. Give them the https URL, or take the "
+        "requirement back (securepatch.wsus.iis_require_ssl with state: absent)."
+    )
 
 
 def _names_or_all(value: Any) -> tuple[str, ...] | bool:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..plugin_utils.host_action import HostAction, Stop, said_of
+from ..plugin_utils.host_action import HostAction, Stop
 from ..plugin_utils.reverse_dns import LONGEST, names_of
-from ..plugin_utils.traffic import MOST_DAYS, NotTraffic, Traffic, as_info, computers_at, read_traffic, without_name
+from ..plugin_utils.traffic import MOST_DAYS, as_info, computers_at, without_name
 
 
 class ActionModule(HostAction[Any]):
@@ -23,27 +23,17 @@ class ActionModule(HostAction[Any]):
 
     def _run(self, arguments: dict[str, Any]) -> dict[str, Any]:
         _refuse(arguments)
-        traffic = self._read(arguments["days"], arguments["absent_days"])
+        traffic = self._traffic(arguments["days"], arguments["absent_days"])
         known = computers_at(traffic.computers)
         if without_name(traffic, known) and traffic.computers is not None:
             # Those who came are not among those who did not: read for no days, the list has them all.
-            known = computers_at(traffic.computers, self._read(0, arguments["absent_days"]).computers)
+            known = computers_at(traffic.computers, self._traffic(0, arguments["absent_days"]).computers)
         unnamed = without_name(traffic, known)
         names, unasked = names_of(unnamed, arguments["resolve_seconds"]) if arguments["resolve"] else ({}, 0)
         info = as_info(traffic, known, names)
         if unasked:
             info["not_known"].append(f"The names of {unasked} addresses are not known: DNS did not answer in time, or there are too many to ask for.")
         return {"changed": False, **info}
-
-    def _read(self, days: int, absent_days: int) -> Traffic:
-        """One trip. Raises Stop."""
-        result = self._trip("wsus_traffic", {"days": days, "absent_days": absent_days})
-        if result.get("failed") or "traffic" not in result:
-            raise Stop(f"Who calls the server could not be read: {said_of(result)}")
-        try:
-            return read_traffic(result["traffic"], days)
-        except NotTraffic as error:
-            raise Stop(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
 
 def _refuse(arguments: Mapping[str, Any]) -> None:

@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..plugin_utils import hierarchy, rollout
+from ..plugin_utils.quiet import quiet_wish
+from ..plugin_utils.require_tls import Requirement
+from ..plugin_utils.state import Refusal
 
 Hostvars = Mapping[str, Mapping[str, t.Any]]
 
@@ -20,10 +27,17 @@ def rollout_plan(
     strategy: str = "bottom_up",
     batch: int | str | None = None,
     only: Sequence[str] | None = None,
-    require_tls: bool = False,
+    require_tls: t.Any = False,
 ) -> dict[str, t.Any]:
     """Check the whole tree with what was seen, and say where every server stands, or with every problem why there are no waves."""
     in_run = list(hosts if only is None else only)
+    try:
+        requirement = _requirement(require_tls)
+    except Refusal as refusal:
+        return _refused([f"wsus_require_tls: {refusal}"])
+    unfit = _against_quiet(in_run, hostvars) if requirement == "when_quiet" else []
+    if unfit:
+        return _refused(unfit)
     seen = seen_of(in_run, hostvars)
     try:
         tree = tree_of(hosts, hostvars, seen)
@@ -33,9 +47,10 @@ def rollout_plan(
     except ValueError as error:
         return _refused([str(error)])
     pools = {name: hostvars[name].get("https_server_pool") or {} for name in in_run}
-    plan = rollout.make_plan(tree, waves, seen, pools, require_tls=require_tls, now=datetime.datetime.now(tz=datetime.UTC))
+    plan = rollout.make_plan(tree, waves, seen, pools, require_tls=requirement, now=datetime.datetime.now(tz=datetime.UTC))
     return {
         "problems": [],
+        "require_tls": requirement,
         "finished": list(plan.finished),
         "moved": list(plan.moved),
         "downstream": plan.downstream,
@@ -46,7 +61,63 @@ def rollout_plan(
 
 def _refused(problems: Sequence[str]) -> dict[str, t.Any]:
     lines = ["The rollout cannot be planned. Nothing was changed.", *(f"- {problem}" for problem in problems)]
-    return {"problems": list(problems), "finished": [], "moved": [], "downstream": {}, "waves": [], "lines": lines}
+    return {"problems": list(problems), "require_tls": "never", "finished": [], "moved": [], "downstream": {}, "waves": [], "lines": lines}
+
+
+def tls_requirement(
+    value: t.Any, quiet_days: t.Any = 7, quiet_ignore: t.Any = (), absent_days: t.Any = 60, absent_ignore: t.Any = ()
+) -> Requirement:
+    """Whether TLS is to be required, and when. Raises AnsibleFilterError for what is none of the three, and for settings that make no sense."""
+    try:
+        requirement = _requirement(value)
+        if requirement == "when_quiet":
+            _quiet_settings(quiet_days, quiet_ignore, absent_days, absent_ignore)
+    except Refusal as refusal:
+        raise AnsibleFilterError(f"https_server_require_tls: {refusal} Nothing was changed.") from None
+    return requirement
+
+
+def _requirement(value: t.Any) -> Requirement:
+    text = str(value if value is not None else "").strip().casefold()
+    if text in ("when_quiet", ""):
+        return "when_quiet" if text else "never"
+    try:
+        return "now" if boolean(value) else "never"
+    except TypeError:
+        raise Refusal(f'"{value}" is none of true (now), when_quiet (once nobody needs plain HTTP any more) and false.') from None
+
+
+def _quiet_settings(quiet_days: t.Any, quiet_ignore: t.Any, absent_days: t.Any, absent_ignore: t.Any) -> None:
+    """Raise Refusal for what iis_require_ssl would refuse: before anything is touched."""
+    days = {"quiet_days": quiet_days, "absent_days": absent_days}
+    numbers: dict[str, int] = {}
+    for name, given in days.items():
+        try:
+            numbers[name] = int(str(given))
+        except ValueError:
+            raise Refusal(f'https_server_{name} is "{given}", which is no whole number of days.') from None
+    lists = {"quiet_ignore": quiet_ignore, "absent_ignore": absent_ignore}
+    for name, given in lists.items():
+        if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+            raise Refusal(f"https_server_{name} has to be a list.")
+    try:
+        quiet_wish(**numbers, **lists)
+    except Refusal as refusal:
+        # What the role calls it.
+        raise Refusal(re.sub(r"\b((?:quiet|absent)_(?:days|ignore))\b", r"https_server_\1", str(refusal))) from None
+
+
+def _against_quiet(hosts: Sequence[str], hostvars: Hostvars) -> list[str]:
+    """What is wrong with the settings for when_quiet, each problem with the servers that have it."""
+    found: dict[str, list[str]] = {}
+    for name in hosts:
+        own = hostvars[name]
+        given = (own.get("https_server_quiet_days", 7), own.get("https_server_quiet_ignore", []))
+        try:
+            _quiet_settings(*given, own.get("https_server_absent_days", 60), own.get("https_server_absent_ignore", []))
+        except Refusal as refusal:
+            found.setdefault(str(refusal), []).append(name)
+    return [f"{', '.join(names)}: {problem}" for problem, names in found.items()]
 
 
 def rollout_waves(hosts: Sequence[str], hostvars: Hostvars) -> list[list[str]]:
@@ -76,7 +147,8 @@ def rollout_result(
     except hierarchy.HierarchyError:  # the plan has said it; every server is shown all the same
         tree = hierarchy.flat(hosts)
     outcomes, moves = _what_happened(in_run, hostvars)
-    lines = rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode, problems=problems)
+    requirement = next((plan.get("require_tls") for name in in_run if (plan := hostvars[name].get("wsus_plan"))), "never")
+    lines = rollout.result_lines(tree, seen, outcomes, moves, in_run, check_mode=check_mode, problems=problems, require_tls=requirement)
     return [*lines, *_report_lines(report or {})]
 
 
@@ -158,6 +230,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., object]]:
         return {
             "rollout_plan": rollout_plan,
+            "tls_requirement": tls_requirement,
             "rollout_waves": rollout_waves,
             "rollout_result": rollout_result,
             "rollout_touched": rollout_touched,

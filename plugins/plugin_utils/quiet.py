@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .authorities import thumbprint_of
-from .require_tls import RequireWish, downstream_left
+from .require_tls import RequireWish, downstream_left, refuse_unfinished
 from .state import (
     Refusal,
     State,
@@ -195,6 +195,21 @@ class Quiet:
     since: datetime.datetime
     only_late: bool = False
 
+    def sentences(self) -> list[str]:
+        """What an administrator has to know of it, whichever way it was decided."""
+        told: list[str] = []
+        if self.missing:
+            told = ["TLS is not required yet: somebody may still need plain HTTP.", *self.missing]
+        if self.earliest:
+            told.append(f"It can be required on {format_time(self.earliest)} at the earliest, by the run that comes then.")
+        if self.breaks:
+            calls = [f"{one['service']} ({one['agent'] or 'nameless'}, last at {one['last_served']})" for one in self.breaks]
+            told.append(
+                f"The server itself still calls these over HTTP since its restart, which {'will be' if self.missing else 'is'} turned away: "
+                f"{_listed(calls)}. Give scripts and Configuration Manager on it the https URL."
+            )
+        return [*told, *self.notes]
+
     def as_dict(self) -> dict[str, Any]:
         """In plain JSON types."""
         return {
@@ -211,13 +226,16 @@ class Quiet:
         }
 
 
-def decide(state: State, traffic: Traffic, known: Traffic, seen: Sequence[SeenCertificate], wish: QuietWish, now: datetime.datetime) -> Quiet:
+def decide(
+    state: State, traffic: Traffic, known: Traffic, seen: Sequence[SeenCertificate] | None, wish: QuietWish, now: datetime.datetime
+) -> Quiet:
     """Whether it is quiet at NOW (aware, the controller's clock).
 
     TRAFFIC: the log, read for at least wish.days_to_read days. KNOWN: the computers, read for 0 days, so that it has all of them, and for at
     least wish.absent_days, and before TRAFFIC. The log is up to a minute late: whoever came less than LOG_LAG before it was read counts as
     missing. Where that is all that is missing (only_late), TRAFFIC is to be read again after LOG_LAG, and KNOWN kept. The days that are judged
     are whole ones of the server's clock in UTC. Today is none of them, but who was served over HTTP today has not moved either.
+    SEEN is None where STATE is only foretold, and nothing of it can be seen yet.
 
     Raises ValueError where they were read for other days than these.
     """
@@ -225,6 +243,7 @@ def decide(state: State, traffic: Traffic, known: Traffic, seen: Sequence[SeenCe
     if traffic.since > first or known.since != known.read:
         raise ValueError(f"the log has to be read for {wish.days_to_read} days, and the computers for 0")
     judging = _Judging(state, traffic, known, wish, now, first)
+    judging.unfinished()
     judging.clocks()
     judging.evidence()
     judging.served_over_http()
@@ -427,7 +446,15 @@ class _Judging:
             told = _listed([f"{plain(fqdn)} ({plain(why, 'message')})" for fqdn, why in left])
             self.missing.append(f"These downstream servers still come over HTTP: {told}.")
 
-    def certificate(self, seen: Sequence[SeenCertificate]) -> str | None:
+    def unfinished(self) -> None:
+        try:
+            refuse_unfinished(self.state, self.now)
+        except Refusal as refusal:
+            self.missing.append(str(refusal))
+
+    def certificate(self, seen: Sequence[SeenCertificate] | None) -> str | None:
+        if seen is None:
+            return None
         refused = other_certificate(self.state, seen)
         bound = _bound(self.state)
         if refused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .certificates import parse, reasons_against
 from .changes import Change, SetAccess
@@ -46,11 +46,30 @@ class RequireWish:
     """Names of downstream servers that may be turned away; True for all."""
 
 
-def plan_require_tls(state: State, wish: RequireWish, now: datetime.datetime) -> Plan:
-    """Plan the access flags. NOW is an aware datetime. Values: applications, url.
+Requirement = Literal["never", "now", "when_quiet"]
+"""Whether TLS is to be required: not at all, at once, or once nobody needs plain HTTP any more."""
 
-    Raises Refusal: an application that the site does not have; and where TLS is to be required: one that must go on serving HTTP, no usable
-    certificate, configuressl or its restart missing, a downstream server that still comes over HTTP.
+TAKE_BACK = (
+    "TLS is required from now on. Where somebody is turned away who must not be, securepatch.wsus.iis_require_ssl with state: absent takes it "
+    "back at once."
+)
+
+
+def plan_require_tls(state: State, wish: RequireWish, now: datetime.datetime) -> Plan:
+    """Plan the access flags, and refuse what is too early. NOW is an aware datetime. Values: applications, url.
+
+    Raises Refusal: as plan_access and refuse_too_early do.
+    """
+    plan = plan_access(state, wish)
+    if plan.changes and wish.present:
+        refuse_too_early(state, wish, now)
+    return plan
+
+
+def plan_access(state: State, wish: RequireWish) -> Plan:
+    """Plan the access flags, whoever is turned away by them. Values: applications, url.
+
+    Raises Refusal: an application that the site does not have; and where TLS is to be required, one that must go on serving HTTP.
     """
     site = site_of(state)
     names = _spelled(state, wish.applications, wish.present)
@@ -67,8 +86,6 @@ def plan_require_tls(state: State, wish: RequireWish, now: datetime.datetime) ->
                 "TLS is required on the site as a whole, so content, self-update and reporting are refused over HTTP too, which breaks "
                 "clients [CFG]. It is taken away only with replace_site_requirement: true."
             )
-    if changes and wish.present:
-        _refuse_too_early(state, wish, now)
     return Plan(tuple(changes), tuple(notes), {"applications": names, "url": url_of(state)})
 
 
@@ -111,7 +128,19 @@ def _on_application(name: str, access: Access, present: bool, site_requires: boo
     return [] if same and not (access["inherited"] and site_requires) else [SetAccess(name, tuple(wished))]
 
 
-def _refuse_too_early(state: State, wish: RequireWish, now: datetime.datetime) -> None:
+def refuse_too_early(state: State, wish: RequireWish, now: datetime.datetime) -> None:
+    """Raise Refusal where TLS cannot be required at NOW: as refuse_unfinished does, or a downstream server that still comes over HTTP."""
+    refuse_unfinished(state, now)
+    left = [f"{fqdn} ({why})" for fqdn, why in downstream_left(state, wish, now)]
+    if left:
+        raise Refusal(
+            f"These downstream servers still come over HTTP and would be turned away: {'; '.join(left)}. "
+            "Move them first (securepatch.wsus.wsus_downstream_sync), or name them in ignore_downstream."
+        )
+
+
+def refuse_unfinished(state: State, now: datetime.datetime) -> None:
+    """Raise Refusal where the server does not offer HTTPS as it has to at NOW: no usable certificate, configuressl or its restart missing."""
     refuse_unusable_certificate(state, now)
     if not configured_name(state):
         raise Refusal(
@@ -120,12 +149,6 @@ def _refuse_too_early(state: State, wish: RequireWish, now: datetime.datetime) -
         )
     if restart_pending(state):
         raise Refusal("The restart after configuressl is still pending. Restart the server first (securepatch.wsus.wsus_restart).")
-    left = [f"{fqdn} ({why})" for fqdn, why in downstream_left(state, wish, now)]
-    if left:
-        raise Refusal(
-            f"These downstream servers still come over HTTP and would be turned away: {'; '.join(left)}. "
-            "Move them first (securepatch.wsus.wsus_downstream_sync), or name them in ignore_downstream."
-        )
 
 
 def refuse_unusable_certificate(state: State, now: datetime.datetime) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from .application_pool import BEST_PRACTICES, plan_application_pool
 from .hierarchy import Hierarchy, tree_lines
+from .require_tls import Requirement
 from .state import LookNeeded, Refusal, State, configured_name, default_https_port
 from .synchronization import SynchronizationWish, plan_synchronization
 from .verdict import standing
@@ -82,7 +83,7 @@ def make_plan(
     seen: Mapping[str, Seen],
     pools: Mapping[str, Mapping[str, Any]],
     *,
-    require_tls: bool,
+    require_tls: Requirement,
     now: datetime.datetime,
 ) -> RolloutPlan:
     """Judge every server of a run. WAVES has the servers of this run; POOLS by server what differs from the best practices of its pool."""
@@ -101,7 +102,9 @@ def make_plan(
     outside = [name for name in hierarchy.servers if name not in in_run]
     if outside:
         lines.append(f"Not in this run (--limit), left as they are: {', '.join(outside)}")
-    if not require_tls:
+    if require_tls == "when_quiet":
+        lines += ["", "TLS will be required on each server once nobody needs plain HTTP of it any more (wsus_require_tls: when_quiet)."]
+    elif require_tls == "never":
         lines += ["", "TLS will not be required: clients go on reaching every server over HTTP until it is (wsus_require_tls: true)."]
     # One that could not be reached fails its own wave, and not its upstream's as well.
     reached = {name for name in in_run if seen.get(name, Seen()).state is not None}
@@ -142,10 +145,10 @@ def _is_finished(
     pool: Mapping[str, Any],
     in_run: Collection[str],
     moved: Collection[str],
-    require_tls: bool,
+    require_tls: Requirement,
     now: datetime.datetime,
 ) -> bool:
-    if found.state is None or found.untrusted or not found.verdict["offers_https"] or (require_tls and not found.verdict["requires_tls"]):
+    if found.state is None or found.untrusted or not found.verdict["offers_https"] or _is_to_require(found, require_tls):
         return False
     server = hierarchy.servers[name]
     if server.upstream_fqdn and (found.state["api"] is None or not found.state["api"]["synchronization"]["upstream_ssl"]):
@@ -158,6 +161,13 @@ def _is_finished(
         return False
 
 
+def _is_to_require(found: Seen, require_tls: Requirement) -> bool:
+    return require_tls != "never" and not found.verdict["requires_tls"]
+
+
+_REQUIRES: Mapping[Requirement, str] = {"never": "", "now": "require TLS", "when_quiet": "require TLS once nobody needs HTTP any more"}
+
+
 def _plan_note(
     hierarchy: Hierarchy,
     name: str,
@@ -165,7 +175,7 @@ def _plan_note(
     in_run: Collection[str],
     moved: Collection[str],
     finished: Collection[str],
-    require_tls: bool,
+    require_tls: Requirement,
 ) -> str:
     if name not in in_run:
         return "not in this run (--limit): still to do"
@@ -180,9 +190,9 @@ def _plan_note(
         parts.append(f"BLOCKED: {' '.join(found.verdict['blocked_by'])}")
     elif not found.verdict["offers_https"]:
         obtains = "will obtain a certificate and " if found.obtains else "will "
-        parts.append(f"{obtains}offer HTTPS" + (" and require TLS" if require_tls else ""))
-    elif require_tls and not found.verdict["requires_tls"]:
-        parts.append("will require TLS")
+        parts.append(f"{obtains}offer HTTPS" + (f" and {_REQUIRES[require_tls]}" if require_tls != "never" else ""))
+    elif _is_to_require(found, require_tls):
+        parts.append(f"will {_REQUIRES[require_tls]}")
     elif found.untrusted:
         parts.append("will trust more authorities")
     return ", ".join(parts)
@@ -197,6 +207,7 @@ def result_lines(
     *,
     check_mode: bool,
     problems: Sequence[str] = (),
+    require_tls: Requirement = "never",
 ) -> list[str]:
     """The table at the end: every server with where it was and is, what happened to it, and what to do next. MOVES: what was changed of a
     downstream server's synchronization in its upstream's wave. PROBLEMS: why there was no plan."""
@@ -217,7 +228,7 @@ def result_lines(
     if problems:
         told = [line for problem in problems for line in wrapped(f"-  {problem}")]
         return [*lines, "", "The rollout could not be planned, and nothing was changed. Correct this, and run it again:", *told]
-    return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode)]
+    return [*lines, "", *_next_steps(hierarchy, seen, outcomes, in_run, check_mode, require_tls)]
 
 
 def touched(servers: Sequence[str], outcomes: Mapping[str, Outcome], moves: Mapping[str, Sequence[str]]) -> list[str]:
@@ -253,7 +264,12 @@ def count_of(changes: Sequence[str], check_mode: bool) -> str:
 
 
 def _next_steps(
-    hierarchy: Hierarchy, seen: Mapping[str, Seen], outcomes: Mapping[str, Outcome], in_run: Collection[str], check_mode: bool
+    hierarchy: Hierarchy,
+    seen: Mapping[str, Seen],
+    outcomes: Mapping[str, Outcome],
+    in_run: Collection[str],
+    check_mode: bool,
+    require_tls: Requirement,
 ) -> list[str]:
     told: list[str] = []
     for name, outcome in outcomes.items():
@@ -284,8 +300,16 @@ def _next_steps(
         steps.append(f"Run this again for the synchronization of {', '.join(missed)}: they were not reached when this run was planned.")
     if outside:
         steps.append(f"Run this for {', '.join(outside)}: this run was limited to others.")
-    if offering and not check_mode:
-        steps.append("Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true:")
+    if offering and not check_mode and require_tls == "when_quiet":
+        steps.append(
+            "Clients still reach these servers over HTTP. Give them the URL, and run this again, every night for one: TLS is required once nobody "
+            "needs plain HTTP any more:"
+        )
+    elif offering and not check_mode:
+        steps.append(
+            "Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true (or with "
+            "wsus_require_tls=when_quiet, which waits until they have):"
+        )
     lines = [*told, ""] if told else []
     for number, step in enumerate(steps, start=1):
         lines += wrapped(f"{number}. {step}")

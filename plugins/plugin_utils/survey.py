@@ -144,6 +144,23 @@ def survey_server(
     return Survey(**found)
 
 
+def certificate_at(name: str, port: int, *, address: str | None = None, timeout: float = 5) -> tuple[str | None, str | None]:
+    """The thumbprint of the certificate that is served at this port under this NAME, whoever issued it; or None, and why nothing was seen.
+
+    ADDRESS: where to connect, where not to the name; timeout: seconds. Raises CheckError before anything is tried.
+    """
+    name = valid_name(name)
+    unverified = _unverified()
+    remote = Remote(
+        name=name, address=address or name, trust=unverified, trust_under_any_name=unverified, trusted_by="", timeout=timeout, cold_until=0
+    )
+    try:
+        with remote.handshake(port, unverified) as connection:
+            return _sent(connection).thumbprint or None, None
+    except (Unusable, OSError) as failure:
+        return None, str(failure)
+
+
 def _done(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     """What each of the parts returns.
 

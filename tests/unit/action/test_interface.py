@@ -196,7 +196,7 @@ def test_a_result_has_what_is_documented_and_nothing_else(module: str) -> None:
     for name, value in strings(module)["RETURN"].items():
         assert result[name] is None or isinstance(result[name], types[value["type"]]), name
         for inner in value.get("contains", {}):
-            for each in result[name] if isinstance(result[name], list) else [result[name]]:
+            for each in result[name] if isinstance(result[name], list) else [result[name]] if result[name] is not None else []:
                 assert inner in each, f"{name}.{inner}"
 
 

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.application_pool import BEST_PRACTICES
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.binding import BindingWish
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.hierarchy import Hierarchy, Server, build, waves
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.require_tls import Requirement
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.rollout import (
     WIDTH,
     Outcome,
@@ -48,7 +49,12 @@ def seen(found: dict[str, Any], name: str = "WSUS01") -> Seen:
 
 
 def planned(
-    found: Mapping[str, Seen], *, tree: Hierarchy = TREE, only: Sequence[str] | None = None, require_tls: bool = False, **pools: Mapping[str, Any]
+    found: Mapping[str, Seen],
+    *,
+    tree: Hierarchy = TREE,
+    only: Sequence[str] | None = None,
+    require_tls: Requirement = "never",
+    **pools: Mapping[str, Any],
 ) -> RolloutPlan:
     return make_plan(tree, waves(tree, "bottom_up", None, only), found, pools, require_tls=require_tls, now=NOW)
 
@@ -99,8 +105,11 @@ def test_a_fresh_tree_has_everything_to_do() -> None:
     assert line(plan, "south").endswith("HTTP, its synchronization moves after its upstream, will offer HTTPS")
     assert "Wave 2: east, west" in plan.lines
     assert plan.lines[-1] == "TLS will not be required: clients go on reaching every server over HTTP until it is (wsus_require_tls: true)."
-    assert line(planned(fresh, require_tls=True), "top").endswith("will offer HTTPS and require TLS")
-    assert "TLS will not be required" not in " ".join(planned(fresh, require_tls=True).lines)
+    assert line(planned(fresh, require_tls="now"), "top").endswith("will offer HTTPS and require TLS")
+    assert "TLS will not be required" not in " ".join(planned(fresh, require_tls="now").lines)
+    quietly = planned(fresh, require_tls="when_quiet")
+    assert line(quietly, "top").endswith("will offer HTTPS and require TLS once nobody needs HTTP any more")
+    assert quietly.lines[-1].endswith("once nobody needs plain HTTP of it any more (wsus_require_tls: when_quiet).")
 
 
 def test_a_finished_tree_has_nothing_to_do() -> None:
@@ -114,11 +123,11 @@ def test_a_finished_tree_has_nothing_to_do() -> None:
 
 
 def test_a_tree_that_offers_https_is_not_finished_where_tls_is_to_be_required() -> None:
-    plan = planned(finished_tree(), require_tls=True)
+    plan = planned(finished_tree(), require_tls="now")
     assert plan.finished == ()
     assert set(plan.moved) == {"east", "west", "south"}
     assert line(plan, "top").endswith("offers HTTPS, will require TLS")
-    assert set(planned(finished_tree(required=True), require_tls=True).finished) == set(EVERYBODY)
+    assert set(planned(finished_tree(required=True), require_tls="now").finished) == set(EVERYBODY)
     assert set(planned(finished_tree(required=True)).finished) == set(EVERYBODY)
 
 
@@ -314,7 +323,7 @@ def test_a_synchronization_that_was_turned_before_its_own_wave_is_told() -> None
 def test_until_tls_is_required_clients_and_their_url_are_told() -> None:
     lines = table({**dict.fromkeys(EVERYBODY, DONE), "east": WELL})
     told = " ".join(" ".join(lines).split())
-    assert "Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true:" in told
+    assert "Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true (" in told
     assert f"   {URL}  (east)" in lines
     assert f"   {URL}  (top)" not in lines
     assert "Nothing is left to do" not in told
