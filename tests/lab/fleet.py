@@ -10,11 +10,12 @@
       wsus02: {upstream: wsus01, replica: true, certificate: expired}
     clients:
       client01: {trusts_ca: false}
+      pc[01:50]: {searches: 22}
     group_policies:
       WSUS clients: {url: "http://wsus01.corp.example:8530"}
 
-`tests/lab/fleets` has examples, and `Fleet`, `Member`, `Server`, `GroupPolicy` and `domain_ca.Settings` name every key. `defaults` are every
-server's. An unknown key is refused by name.
+`tests/lab/fleets` has examples, and `Fleet`, `Member`, `Server`, `Client`, `GroupPolicy` and `domain_ca.Settings` name every key. `defaults` are
+every server's. A range stands for many clients that are alike, as it does in Ansible's inventories. An unknown key is refused by name.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from cryptography.x509.oid import NameOID
 
 from .authority import Authority, Issued, KeyKind, SignatureKind
 from .domain_ca import DomainCA, Settings
-from .engine import apply_changes, registry
+from .engine import apply_changes, clients, refresh_group_policies, registry
 from .faults import ServerFaults
 from .machine import Machine, format_time
 from .site import ColdPool
@@ -102,12 +103,16 @@ def _kinds(fqdn: str, domain: str) -> dict[str, list[Wish]]:
 
 @dataclass(frozen=True)
 class Member:
-    """One machine of a fleet: what servers and clients have in common. A client is a member of the domain without WSUS and IIS.
+    """One machine of a fleet: what servers and clients have in common.
 
     :param build: BUILD.REVISION of its Windows, in quotes
     :param trusts: whose roots are in its Root store: `lab`, `other`. `trusts_ca: false` in a file is none
     :param intermediates: whether its CA store has the issuing CAs' certificates, which trusts nothing by itself: it is what Windows builds a
         chain from, and sends along
+    :param domain_member: whether it is in the fleet's domain
+    :param group_policies: which of the domain's policies apply to it, by name, the one that wins first; None: to a client all of them, in the
+        fleet's order, to a server none
+    :param group_policy_cmdlets: whether the Group Policy cmdlets are installed
     :param may_enroll: whether the CA's template grants Enroll to its computer account
     :param state: merged into the machine's document, mappings by key, all else in place of what is there
     :param in_inventory: False for a machine that is there and that the inventory does not know
@@ -117,6 +122,9 @@ class Member:
     build: str = "20348.4294"
     trusts: tuple[str, ...] = ("lab",)
     intermediates: bool = True
+    domain_member: bool = True
+    group_policies: tuple[str, ...] | None = None
+    group_policy_cmdlets: bool = True
     may_enroll: bool = True
     state: Mapping[str, Any] = field(default_factory=dict)
     in_inventory: bool = True
@@ -153,6 +161,22 @@ class Server(Member):
 
 
 @dataclass(frozen=True)
+class Client(Member):
+    """One machine without WSUS and IIS. What its group policies say, it has from the start on.
+
+    :param told: the server that its own policy names, where no group policy does
+    :param mdm_server: the server that MDM names
+    :param searches: hours from one search for updates of its own to the next, in the lab's time; None: it does not search by itself
+    :param away: when it is away, in days from the lab's start on: a list of pairs, from and to
+    """
+
+    told: str | None = None
+    mdm_server: str | None = None
+    searches: float | None = None
+    away: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class GroupPolicy:
     """One group policy of the fleet's domain, which every machine in it finds.
 
@@ -160,12 +184,14 @@ class GroupPolicy:
     :param status: which half of it is switched on, as the cmdlets call it
     :param values: further settings, each with key (below `HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate`, empty for that one), name,
         type, data, and where the policy takes it away from clients `action: Delete`
+    :param access: what whoever runs the cmdlets may do with it
     """
 
     name: str
     url: str | None = None
     status: Literal["AllSettingsEnabled", "AllSettingsDisabled", "ComputerSettingsDisabled", "UserSettingsDisabled"] = "AllSettingsEnabled"
     values: tuple[Mapping[str, Any], ...] = ()
+    access: Literal["edit", "read", "none"] = "edit"
 
 
 @dataclass(frozen=True)
@@ -183,7 +209,7 @@ class Fleet:
     """
 
     servers: Mapping[str, Server]
-    clients: Mapping[str, Member] = field(default_factory=dict)
+    clients: Mapping[str, Client] = field(default_factory=dict)
     ca: Settings | None = None
     group_policies: Mapping[str, GroupPolicy] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -235,7 +261,7 @@ def load(source: Path | Mapping[str, Any]) -> Fleet:
         raise FleetError(f"key: there are {', '.join(get_args(KeyKind))}, not {rest['key']!r}")
     fleet = Fleet(
         servers={str(name): _server(str(name), _merged(defaults, own or {})) for name, own in servers.items()},
-        clients={str(name): _client(str(name), own or {}) for name, own in _mapping(given, "clients").items()},
+        clients={one: _client(one, own or {}) for name, own in _mapping(given, "clients").items() for one in _names(str(name))},
         ca=_ca(given.get("ca")),
         group_policies={str(name): _group_policy(str(name), own or {}) for name, own in _mapping(given, "group_policies").items()},
         variables=_mapping(given, "variables"),
@@ -248,7 +274,28 @@ def load(source: Path | Mapping[str, Any]) -> Fleet:
         if server.upstream is not None and server.upstream not in fleet.servers:
             raise FleetError(f"{server.name}: upstream {server.upstream} is not a server of this fleet")
         _wishes(fleet, server)
+    for member in fleet.members.values():
+        missing = [one for one in member.group_policies or () if one not in fleet.group_policies]
+        if missing:
+            raise FleetError(f"{member.name}: the fleet has no group policy {', '.join(missing)}")
     return fleet
+
+
+def _names(name: str) -> list[str]:
+    """The machines that a name with ranges stands for: `pc[01:50]`, `pc[01:50:2]`, `pc[a:f]`; the name itself without one."""
+    found = re.search(r"\[(\d+|[a-z]):(\d+|[a-z])(?::(\d+))?\]", name)
+    if found is None:
+        return [name]
+    first, last, step = found[1], found[2], int(found[3] or 1)
+    if first.isdigit() != last.isdigit() or step < 1:
+        raise FleetError(f"{name}: {found[0]} is no range")
+    if first.isdigit():
+        parts = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1, step)]
+    else:
+        parts = [chr(letter) for letter in range(ord(first), ord(last) + 1, step)]
+    if not parts:
+        raise FleetError(f"{name}: the range {found[0]} is empty")
+    return [one for part in parts for one in _names(f"{name[: found.start()]}{part}{name[found.end() :]}")]
 
 
 def _mapping(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -278,16 +325,26 @@ def _group_policy(name: str, given: Any) -> GroupPolicy:
     known = get_args(get_type_hints(GroupPolicy)["status"])
     if given.get("status", known[0]) not in known:
         raise FleetError(f"{where}: status: there are {', '.join(known)}, not {given['status']!r}")
+    may = get_args(get_type_hints(GroupPolicy)["access"])
+    if given.get("access", "edit") not in may:
+        raise FleetError(f"{where}: access: there are {', '.join(may)}, not {given['access']!r}")
     values = given.get("values") or []
     for value in values:
         _refuse_unknown(value, {"key", "name", "type", "data", "action"}, f"{where}: value")
-    return GroupPolicy(name, given.get("url"), given.get("status", known[0]), tuple(values))
+    return GroupPolicy(name, given.get("url"), given.get("status", known[0]), tuple(values), given.get("access", "edit"))
 
 
-def _client(name: str, given: Mapping[str, Any]) -> Member:
-    values = _common(Member, name, given)
+def _client(name: str, given: Mapping[str, Any]) -> Client:
+    values = _common(Client, name, given)
     try:
-        return Member(name=name, **values)
+        if values.get("searches") is not None:
+            values["searches"] = float(values["searches"])
+            if values["searches"] <= 0:
+                raise ValueError(f"searches is a number of hours, not {given['searches']!r}")
+        values["away"] = tuple((float(begin), float(end)) for begin, end in values.get("away") or ())
+        if any(begin < 0 or end <= begin for begin, end in values["away"]):
+            raise ValueError(f"away is a list of pairs, from day and to day, not {given['away']!r}")
+        return Client(name=name, **values)
     except (TypeError, ValueError) as error:
         raise FleetError(f"{name}: {error}") from error
 
@@ -304,6 +361,8 @@ def _common(kind: type[Member], name: str, given: Mapping[str, Any]) -> dict[str
             values["trusts"] = _trusts(values.pop("trusts_ca"))
         if "build" in values and not re.fullmatch(r"\d+\.\d+", str(values["build"])):
             raise ValueError(f"build is BUILD.REVISION, such as 20348.4294 (in quotes), not {values['build']!r}")
+        if values.get("group_policies") is not None:
+            values["group_policies"] = tuple(str(one) for one in values["group_policies"])
         if "faults" in values:
             values["faults"] = ServerFaults.of(values["faults"])
     except (TypeError, ValueError) as error:
@@ -431,9 +490,21 @@ def documents(fleet: Fleet, authorities: Authorities) -> dict[str, Document]:
         if domain and found[name]["computer"]["domain_member"]:
             # The same one for all of them, and not a copy: a policy is the domain's.
             found[name].setdefault("domain", domain)
+            _link(fleet, member, found[name])
         if member.faults.changes:
             found[name].setdefault("faults", {}).update(member.faults.changes)
     return found
+
+
+def _link(fleet: Fleet, member: Member, document: Document) -> None:
+    """Which policies apply to a machine of the domain; a client has refreshed them already."""
+    names = member.group_policies
+    if names is None:
+        names = tuple(fleet.group_policies) if isinstance(member, Client) else ()
+    document["computer"].setdefault("linked_policies", list(names))
+    if isinstance(member, Client):
+        refresh_group_policies(Machine(document, name=member.name))
+        document.pop("journal", None)
 
 
 def server_id(fleet: Fleet, server: Server) -> str:
@@ -451,6 +522,7 @@ def _domain(fleet: Fleet) -> Document:
             "guid": str(uuid5(NAMESPACE_DNS, f"{one.name}.{fleet.domain}")),
             "status": one.status,
             "modified": month_ago,
+            **({} if one.access == "edit" else {"access": one.access}),
             "values": [*_policy_url(one), *({**value, "key": _policy_key(value.get("key", ""))} for value in one.values)],
         }
         for one in fleet.group_policies.values()
@@ -482,7 +554,8 @@ def _document(fleet: Fleet, member: Member, authorities: Authorities) -> Documen
     document: Document = {
         "computer": {
             "boot_time": format_time(datetime.now(UTC) - timedelta(days=20)),
-            "domain_member": True,
+            "domain_member": member.domain_member,
+            **({} if member.group_policy_cmdlets else {"group_policy_cmdlets": False}),
             "disks": [
                 {"drive": "C:", "bytes": 136838115328, "free_bytes": 71002447872},
                 {"drive": "D:", "bytes": 1099509530624, "free_bytes": 412316860416},
@@ -499,7 +572,20 @@ def _document(fleet: Fleet, member: Member, authorities: Authorities) -> Documen
         "certificates": _stores(fleet, member, authorities),
         "services": {},
     }
-    return _merged(document, _role(fleet, member)) if isinstance(member, Server) else document
+    more = _role(fleet, member) if isinstance(member, Server) else _told(member) if isinstance(member, Client) else {}
+    merged: Document = _merged(document, more)
+    return merged
+
+
+def _told(client: Client) -> Document:
+    """What a client was told by its own policy, and by MDM."""
+    keys: Document = {}
+    if client.told is not None:
+        keys[clients.WINDOWS_UPDATE] = {"WUServer": _text(client.told), "WUStatusServer": _text(client.told)}
+        keys[clients.WINDOWS_UPDATE + r"\AU"] = {"UseWUServer": _dword(1)}
+    if client.mdm_server is not None:
+        keys[clients.MDM] = {"UpdateServiceUrl": _text(client.mdm_server)}
+    return {"registry": keys}
 
 
 def _role(fleet: Fleet, server: Server) -> Document:

@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 import yaml
 
 from .domain_ca import DomainCA
+from .engine import refresh_group_policies
 from .faults import Drop, ServerFaults, When
 from .faults import Faults as _Faults
 from .fleet import Authorities, Fleet, Member, Server, documents, domain_ca, load
@@ -37,6 +38,8 @@ from .machine import Machine
 from .network import LabNetwork
 from .site import snapshot
 from .tls import Served, base64_of, write_pem
+from .update_agent import Search
+from .update_agent import search as search_for_updates
 
 _USER = "lab-administrator"
 _WORKERS = 48
@@ -68,7 +71,7 @@ class Lab:
     :raises LabError: on entering, for an address or port that cannot be had
 
     `inventory` (a file), `ca_file` (the root of the lab's CA), `ca_chain_file` (its issuing CA and its root), `other_ca_file` (of the one that
-    nobody trusts), `authorities` (to issue by hand), `trips`, `raw_commands`.
+    nobody trusts), `authorities` (to issue by hand), `trips`, `raw_commands`, `searches` (every search for updates that has ended).
     """
 
     def __init__(self, fleet: Path | Mapping[str, Any], *, folder: Path, network: str = "127.0.1.0/24", log: Path | None = None) -> None:
@@ -81,6 +84,7 @@ class Lab:
         self.other_ca_file = folder / "other-ca.pem"
         self.trips: list[Trip] = []
         self.raw_commands: list[RawCommand] = []
+        self.searches: list[Search] = []
         self.faults = _Faults()
         self._ca = domain_ca(self.fleet, self.authorities)
         self._network = network
@@ -108,7 +112,7 @@ class Lab:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab", daemon=True)
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="lab")
         self._thread.start()
-        names = LabNetwork(self, self.fleet.synchronization_seconds, self._ca)
+        self._network_inside = names = LabNetwork(self, self.fleet.synchronization_seconds, self._ca)
         try:
             for name, document in documents(self.fleet, self.authorities).items():
                 machine = Machine(document, name=name, user=_USER, network=names, wait=self._wait)
@@ -270,6 +274,21 @@ class Lab:
         with machine.lock:
             return machine.disk.files()
 
+    def search(self, name: str) -> Search:
+        """Have a machine search for updates by itself, now; how that went."""
+        done = search_for_updates(self.machine(name), self._network_inside)
+        self.searched(done)
+        return done
+
+    def refresh(self, name: str) -> None:
+        """Have a machine refresh its group policies, now.
+
+        :raises WindowsError: where no domain controller answers it
+        """
+        machine = self.machine(name)
+        with machine.lock:
+            refresh_group_policies(machine)
+
     def counts(self) -> dict[str, dict[str, int]]:
         """How many trips there were, by server and module."""
         found: dict[str, Counter[str]] = defaultdict(Counter)
@@ -330,6 +349,11 @@ class Lab:
             return
         with turn:
             self._on_loop(host.follow(snapshot(machine)))
+
+    def searched(self, done: Search) -> None:
+        """A search has ended."""
+        with self._lock:
+            self.searches.append(done)
 
     def in_background(self, work: Callable[[], None], after: float) -> None:
         """Do WORK on a thread after so many seconds."""

@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .disk import Disk
+
+if TYPE_CHECKING:
+    from .update_agent import Search
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,12 @@ class Network(Protocol):
         Sets `wsus.synchronization_status`, and at the end `wsus.last_synchronization`, itself.
         """
 
+    def search(self, machine: Machine) -> Search:
+        """Search for updates at the server that MACHINE was told, as a script does; how that went. Blocks."""
+
+    def start_search(self, machine: Machine) -> None:
+        """Have MACHINE's update agent search by itself, in the background. May be called with the machine's lock held."""
+
     def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
         """The enterprise CA of MACHINE's domain, or None; one of the document's own (`ca`) comes before it."""
 
@@ -90,6 +99,8 @@ class Machine:
         self.network = network
         self.name = name
         self.wait = wait
+        # What a task that a module started has left to be read by a later trip, by the name of its pipe.
+        self.pipes: dict[str, list[dict[str, Any]]] = {}
 
     def now(self) -> datetime:
         """The machine's time, UTC: its `clock` where it has one."""

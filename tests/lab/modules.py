@@ -14,6 +14,7 @@ from .certificate_store import win_certificate_store
 from .engine import WindowsError, read_group_policies, read_state, read_traffic, read_trust, read_update_client, test_endpoint
 from .machine import Machine
 from .payload import Asked
+from .win_updates import win_command, win_updates
 
 #: Whom `become` has to name for the computer's own account.
 _SYSTEM = {"system", "nt authority\\system"}
@@ -135,6 +136,37 @@ MODULES = {
         ),
     ),
     "ansible.windows.win_file": Module(_win_file, {"path": Option("path", required=True), "state": Option("str")}),
+    "ansible.windows.win_updates": Module(
+        win_updates,
+        {
+            "accept_list": Option("list", elements="str"),
+            "category_names": Option("list", elements="str", default=["CriticalUpdates", "SecurityUpdates", "UpdateRollups"]),
+            "log_path": Option("path"),
+            "reject_list": Option("list", elements="str"),
+            "server_selection": Option("str", default="default", choices=("default", "managed_server", "windows_update")),
+            "state": Option("str", default="installed", choices=("installed", "searched", "downloaded")),
+            "skip_optional": Option("bool", default=False),
+            "reboot": Option("bool", default=False),
+            "reboot_timeout": Option("int", default=1200),
+            "maximum_retries_on_failed_updates": Option("int", default=1),
+            "_operation": Option("str", default="start", choices=("start", "cancel", "poll", "test")),
+            "_operation_options": Option("dict"),
+        },
+    ),
+    "ansible.windows.win_command": Module(
+        win_command,
+        {
+            "_raw_params": Option("str"),
+            "cmd": Option("str"),
+            "argv": Option("list", elements="str"),
+            "chdir": Option("path"),
+            "creates": Option("path"),
+            "removes": Option("path"),
+            "stdin": Option("str"),
+            "output_encoding_override": Option("str"),
+        },
+        check_mode=False,
+    ),
     "securepatch.wsus.wsus_state": Module(
         _wsus_state,
         {

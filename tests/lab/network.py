@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from . import update_agent
 from .engine import WindowsError, certificates, registry, unreachable
 from .machine import CertificationAuthority, Machine, format_time
 from .tls import base64_of, build_chain, certificate_of, client_context, name_fits, sent_certificates
@@ -31,8 +32,16 @@ class Listening(Protocol):
     def changed(self, machine: Machine) -> None:
         """MACHINE's document may be another: its listeners have to follow."""
 
+    def searched(self, done: update_agent.Search) -> None:
+        """A search has ended."""
+
     def in_background(self, work: Callable[[], None], after: float) -> None:
         """Do WORK in a while (seconds)."""
+
+
+def logged_address(address: str) -> str:
+    """A machine's address as WSUS and the site's log write it: 10. in place of 127., which on Windows means the machine itself."""
+    return f"10.{address[4:]}" if address.startswith("127.") else address
 
 
 class SynchronizationFailed(Exception):
@@ -85,6 +94,11 @@ class LabNetwork:
                 return name
             return self._addresses.get(name)
 
+    def address_of(self, machine: Machine) -> str:
+        """The address that a machine has, and calls from."""
+        with self._lock:
+            return next(address for address, one in self._machines.items() if one is machine)
+
     # --- Network ---------------------------------------------------------------------------------------------------------
 
     def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
@@ -98,7 +112,7 @@ class LabNetwork:
         if address is None and not _is_address(host_name):
             return unreachable(host_name, port, tls, _socket_error("No such host is known", 11001))
         try:
-            plain = socket.create_connection((address or host_name, port), _TIMEOUT)
+            plain = socket.create_connection((address or host_name, port), _TIMEOUT, (self.address_of(machine), 0))
         except OSError as error:
             return unreachable(host_name, port, tls, _of_connecting(error, address or host_name, port))
         with plain:
@@ -111,6 +125,14 @@ class LabNetwork:
             except OSError as error:
                 return answer | {"error": _of_handshake(error).state()}
 
+    def search(self, machine: Machine) -> update_agent.Search:
+        done = update_agent.search(machine, self, by="script")
+        self._lab.searched(done)
+        return done
+
+    def start_search(self, machine: Machine) -> None:
+        self._lab.in_background(lambda: self._lab.searched(update_agent.search(machine, self)), 0.0)
+
     def start_synchronization(self, machine: Machine) -> None:
         with machine.lock:
             wsus = machine.document["wsus"]
@@ -119,6 +141,22 @@ class LabNetwork:
             if (wsus.get("next_synchronization") or {}).get("goes_on"):
                 return
         self._lab.in_background(lambda: self._synchronize(machine, start), self._seconds)
+
+    # --- what an update agent needs (see update_agent.py) ----------------------------------------------------------------
+
+    def chain_errors(self, machine: Machine, connection: ssl.SSLSocket) -> list[str]:
+        return list(self._judged(machine, "", connection)["chain_errors"])
+
+    def came(self, machine: Machine, address: str, identity: str) -> None:
+        with self._lock:
+            server = self._machines.get(address)
+        with machine.lock:
+            fqdn = _fqdn(machine)
+        if server is None:
+            return
+        with server.lock:
+            entry = {"id": identity, "fqdn": fqdn, "address": logged_address(self.address_of(machine)), "last_sync": format_time(server.now())}
+            _note(server.document["wsus"].setdefault("computers", []), entry)
 
     # --- what is behind it -----------------------------------------------------------------------------------------------
 
@@ -182,7 +220,7 @@ class LabNetwork:
         if address is None:
             raise SynchronizationFailed(f"The remote name could not be resolved: '{name}'")
         try:
-            plain = socket.create_connection((address, port), _TIMEOUT)
+            plain = socket.create_connection((address, port), _TIMEOUT, (self.address_of(machine), 0))
         except OSError as error:
             message = _of_connecting(error, address, port).message
             raise SynchronizationFailed(f"Unable to connect to the remote server: {message}") from error
@@ -221,7 +259,11 @@ def _fqdn(machine: Machine) -> str:
 
 def _note_downstream(upstream: Machine, entry: dict[str, Any]) -> None:
     """WSUS lists a downstream server from its first synchronization on, by its server id."""
-    known = upstream.document["wsus"].setdefault("downstream_servers", [])
+    _note(upstream.document["wsus"].setdefault("downstream_servers", []), entry)
+
+
+def _note(known: list[dict[str, Any]], entry: dict[str, Any]) -> None:
+    """Put ENTRY in place of the one with its id, or at the end."""
     for index, one in enumerate(known):
         if one["id"].lower() == entry["id"].lower():
             known[index] = one | entry

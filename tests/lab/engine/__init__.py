@@ -9,6 +9,7 @@ from .clients import read_update_client
 from .endpoints import test_endpoint, unreachable
 from .errors import WindowsError
 from .group_policies import read_group_policies
+from .group_policies import refresh as refresh_group_policies
 from .state import read_state, read_trust
 from .traffic import read_traffic
 
@@ -20,6 +21,7 @@ __all__ = [
     "read_traffic",
     "read_trust",
     "read_update_client",
+    "refresh_group_policies",
     "test_endpoint",
     "unreachable",
 ]

@@ -12,9 +12,9 @@ from . import certificates, journal, registry
 from .endpoints import test_endpoint
 from .errors import WindowsError, com_error
 
-_WINDOWS_UPDATE = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
-_MDM = r"HKLM:\SOFTWARE\Microsoft\PolicyManager\current\device\Update"
-_AGENT = r"HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate"
+WINDOWS_UPDATE = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+MDM = r"HKLM:\SOFTWARE\Microsoft\PolicyManager\current\device\Update"
+AGENT = r"HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -22,17 +22,17 @@ def read_update_client(machine: Machine) -> dict[str, Any]:
     """What this machine was told about its WSUS server, and what it finds there (Get-UpdateClientState)."""
     with machine.lock:
         computer = machine.document["computer"]
-        policy = registry.values(machine, _WINDOWS_UPDATE)
-        mdm = registry.value(machine, _MDM, "UpdateServiceUrl")
+        policy = registry.values(machine, WINDOWS_UPDATE)
+        mdm = registry.value(machine, MDM, "UpdateServiceUrl")
         winning = sorted(computer.get("winning_policies", []), key=lambda one: int(one["precedence"]))
         server = next((policy[name] for name in policy if name.casefold() == "wuserver" and policy[name]), mdm)
         state: dict[str, Any] = {
             "domain_member": bool(computer.get("domain_member")),
             "policy": policy,
-            "automatic_updates": registry.values(machine, _WINDOWS_UPDATE + r"\AU"),
+            "automatic_updates": registry.values(machine, WINDOWS_UPDATE + r"\AU"),
             "winning_policies": [{"policy": one["policy"], "precedence": int(one["precedence"])} for one in winning],
             "mdm_server": mdm,
-            "client_id": registry.value(machine, _AGENT, "SusClientId"),
+            "client_id": registry.value(machine, AGENT, "SusClientId"),
             "pinned": [one.thumbprint for one in certificates.listed(machine, "WindowsServerUpdateServices") or []],
             "search": _search(machine),
         }
@@ -40,16 +40,58 @@ def read_update_client(machine: Machine) -> dict[str, Any]:
     return state
 
 
-def detect_now(machine: Machine) -> None:
-    """The machine looks for updates by itself."""
-    _need_agent(machine)
-    journal.check_fault(machine, "detect now")
+def told_server(machine: Machine) -> str | None:
+    """The URL that this machine searches at; None where nobody told it one that is valid. Hold the machine's lock.
+
+    A policy's counts where `UseWUServer` is 1 and both servers are the same; without one, MDM's does.
+    """
+    policy = registry.value(machine, WINDOWS_UPDATE, "WUServer")
+    if policy and registry.value(machine, WINDOWS_UPDATE + r"\AU", "UseWUServer") == 1:
+        return str(policy) if registry.value(machine, WINDOWS_UPDATE, "WUStatusServer") == policy else None
+    mdm = registry.value(machine, MDM, "UpdateServiceUrl")
+    return str(mdm) if mdm else None
+
+
+def pins(machine: Machine) -> list[str]:
+    """Thumbprints of the certificates that this machine takes alone for a search over TLS [SCAN]; empty: any that it trusts.
+
+    Hold the machine's lock.
+    """
+    name = "DoNotEnforceEnterpriseTLSCertPinningForUpdateDetection"
+    if 1 in (registry.value(machine, WINDOWS_UPDATE, name), registry.value(machine, MDM, name)):
+        return []
+    return [one.thumbprint for one in certificates.listed(machine, "WindowsServerUpdateServices") or []]
+
+
+def client_id(machine: Machine, new: str) -> str:
+    """By what WSUS knows this machine: NEW from its first search on, where it has none. Hold the machine's lock."""
+    found = registry.value(machine, AGENT, "SusClientId")
+    if not found:
+        registry.keys(machine).setdefault(AGENT, {})["SusClientId"] = {"kind": "String", "data": new}
+    return str(found or new)
+
+
+def searched(machine: Machine) -> None:
+    """The machine's own search ended well. Hold the machine's lock."""
     agent = machine.document["update_client"] = machine.document.get("update_client") or {}
     agent["last_search"] = format_time(machine.now())
+
+
+def detect_now(machine: Machine) -> None:
+    """The machine looks for updates by itself. One without a network finds what it looks for."""
+    need_agent(machine)
+    journal.check_fault(machine, "detect now")
+    if machine.network is not None:
+        # It has been asked to, and that is all that whoever asked learns.
+        machine.network.start_search(machine)
+        journal.write(machine, "detect now")
+        return
+    searched(machine)
     journal.write(machine, "detect now")
 
 
-def _need_agent(machine: Machine) -> None:
+def need_agent(machine: Machine) -> None:
+    """Stop where the service of the update agent cannot be started."""
     if (machine.document.get("update_client") or {}).get("disabled"):
         message = (
             "The service cannot be started, either because it is disabled or because it has no enabled devices associated with it. "
@@ -60,7 +102,7 @@ def _need_agent(machine: Machine) -> None:
 
 def _search(machine: Machine) -> dict[str, Any]:
     try:
-        _need_agent(machine)
+        need_agent(machine)
     except WindowsError as error:
         return {"last": None, "error": error.state()}
     last = (machine.document.get("update_client") or {}).get("last_search")

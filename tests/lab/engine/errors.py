@@ -60,6 +60,22 @@ def invalid_argument(message: str, *, error_id: str | None = None) -> WindowsErr
     return WindowsError(message, "System.ArgumentException", 0x80070057, error_id=error_id)
 
 
+def access_denied(cmdlet: str) -> WindowsError:
+    """.NET's UnauthorizedAccessException, out of a cmdlet (its class)."""
+    message = "Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))"
+    kind = "System.UnauthorizedAccessException"
+    return WindowsError(message, kind, 0x80070005, error_id=f"{kind},{cmdlet}")
+
+
+def command_not_found(cmdlet: str) -> WindowsError:
+    """A cmdlet is not installed."""
+    message = (
+        f"The term '{cmdlet}' is not recognized as the name of a cmdlet, function, script file, or operable program. Check the spelling of the "
+        "name, or if a path was included, verify that the path is correct and try again."
+    )
+    return WindowsError(message, "System.Management.Automation.CommandNotFoundException", 0x80131501, error_id="CommandNotFoundException")
+
+
 def com_error(message: str, hresult: int) -> WindowsError:
     """.NET's COMException."""
     return WindowsError(message, "System.Runtime.InteropServices.COMException", hresult)

@@ -3,23 +3,40 @@
 """A domain's group policies, as the Group Policy cmdlets give them: `domain` of the document.
 
 It has `name` and `policies` by display name, each with guid, status, modified and values; a value's `action` is Set, or Delete for one
-that the policy takes away from clients.
+that the policy takes away from clients. `access` is what whoever runs the cmdlets may do: edit (where it is not said), read, none.
+
+Of a machine's `computer`, `group_policy_cmdlets` says whether the cmdlets are there (where it does not: they are), `linked_policies` which
+policies apply, in the order of their precedence (all of them), and `policy_values` what they set at the last refresh.
 """
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 from uuid import UUID
 
 from ..machine import Machine, format_time, parse_time
-from . import journal
-from .errors import WindowsError, invalid_argument
+from . import journal, registry
+from .errors import WindowsError, access_denied, command_not_found, invalid_argument
 
 _KEYS = (
     r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate",
     r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU",
 )
+#: What PowerShell calls a cmdlet where it did not catch an exception itself.
+_CLASSES = {
+    name: f"Microsoft.GroupPolicy.Commands.{kind}Command"
+    for name, kind in (
+        ("Get-GPO", "GetGpo"),
+        ("Backup-GPO", "BackupGpo"),
+        ("Get-GPRegistryValue", "GetGPRegistryValue"),
+        ("Set-GPRegistryValue", "SetGPRegistryValue"),
+        ("Remove-GPRegistryValue", "RemoveGPRegistryValue"),
+    )
+}
+_WRITING = ("Set-GPRegistryValue", "Remove-GPRegistryValue")
+_SERVER = (r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate", "WUServer")
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -65,12 +82,16 @@ def _find(
     machine: Machine, cmdlet: str, domain: str | None, *, name: str | None = None, guid: str | None = None
 ) -> tuple[str, dict[str, Any]]:
     """A policy by its name or its GUID: the name as it is spelled, and the policy."""
+    if not machine.document["computer"].get("group_policy_cmdlets", True):
+        raise command_not_found(cmdlet)
     known = _domain(machine)
     if domain and domain.casefold() != known["name"].casefold():
         message = "The specified domain either does not exist or could not be contacted. (Exception from HRESULT: 0x8007054B)"
         raise invalid_argument(message, error_id=f"UnableToAccessDomain,{cmdlet}")
     for spelled, policy in known["policies"].items():
         if (name and spelled.casefold() == name.casefold()) or (guid and policy["guid"].casefold() == guid.casefold()):
+            if policy.get("access", "edit") == "none" or (policy.get("access") == "read" and cmdlet in _WRITING):
+                raise access_denied(_CLASSES[cmdlet])
             return spelled, policy
     error_id = "GpoWithNameNotFound" if name else "GpoWithIdNotFound"
     message = f"The '{name or guid}' GPO was not found in the '{known['name']}' domain."
@@ -137,8 +158,61 @@ def clear(machine: Machine, change: dict[str, Any]) -> None:
     kept = [one for one in policy["values"] if not _is(one, change["key"], change["name"])]
     if len(kept) == len(policy["values"]):
         return
+    _find(machine, "Remove-GPRegistryValue", change["domain"], guid=change["guid"])
     entry = f"group policy {spelled} remove {change['name']}"
     journal.check_fault(machine, entry)
     policy["values"] = kept
     policy["modified"] = format_time(machine.now())
     journal.write(machine, entry)
+
+
+# --- refreshing ------------------------------------------------------------------------------------------------------
+
+
+def refresh(machine: Machine) -> None:
+    """A machine of the domain takes over what its group policies say: what they no longer say goes, and so does what the one that wins takes away.
+
+    Hold the machine's lock. A policy whose computer half is off says nothing. Raises WindowsError where no domain controller answers: the fault
+    `gpupdate`. A machine that is in no domain stays as it is.
+    """
+    computer = machine.document["computer"]
+    if not computer.get("domain_member") or "domain" not in machine.document:
+        return
+    journal.check_fault(machine, "gpupdate")
+    said: dict[tuple[str, str], dict[str, Any]] = {}
+    serving = []
+    for policy in _linked(machine):  # the one that wins comes first
+        for value in list(policy["values"]):
+            place = value["key"].casefold(), value["name"].casefold()
+            if place == (_SERVER[0].casefold(), _SERVER[1].casefold()) and value.get("action") != "Delete":
+                serving.append(policy)
+            said.setdefault(place, value)
+    kept = {place: value for place, value in said.items() if value.get("action") != "Delete"}
+    taken = [place for place, value in said.items() if value.get("action") == "Delete"]
+    for key, name in [*taken, *(tuple(one) for one in computer.get("policy_values", []))]:
+        if (key, name) not in kept:
+            _put(machine, key, name, None, None)
+    for value in kept.values():
+        data = int(value["data"]) if value["type"] in {"DWord", "QWord"} else str(value["data"]).rstrip("\0")
+        _put(machine, value["key"], value["name"], value["type"], data)
+    computer["policy_values"] = [list(place) for place in kept]
+    computer["winning_policies"] = [{"policy": _path(machine, one), "precedence": number} for number, one in enumerate(serving, 1)]
+
+
+def _linked(machine: Machine) -> list[dict[str, Any]]:
+    policies = _domain(machine)["policies"]
+    names = machine.document["computer"].get("linked_policies")
+    linked = list(policies.values()) if names is None else [policies[name] for name in names if name in policies]
+    return [one for one in linked if one["status"] not in {"AllSettingsDisabled", "ComputerSettingsDisabled"}]
+
+
+def _put(machine: Machine, key: str, name: str, kind: str | None, data: Any) -> None:
+    path = re.sub(r"^HKLM\\", lambda _rest: "HKLM:\\", key, flags=re.IGNORECASE)
+    if registry.value(machine, path, name) != data:
+        registry.edit(machine, path, name, kind, data)
+
+
+def _path(machine: Machine, policy: dict[str, Any]) -> str:
+    """A policy as the record of what won names it."""
+    domain = ",".join(f"DC={part}" for part in _domain(machine)["name"].split("."))
+    return f"cn={{{policy['guid'].upper()}}},cn=policies,cn=system,{domain}"

@@ -27,7 +27,7 @@ LabMaker = Callable[..., Lab]
 
 def own_network() -> str:
     """Addresses that no other test process uses at the same time."""
-    return f"127.{64 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{next(_numbers) % 16 * 16}/28"
+    return f"127.{64 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{next(_numbers) % 8 * 32}/27"
 
 
 @pytest.fixture

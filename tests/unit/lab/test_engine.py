@@ -88,6 +88,9 @@ class Recorder:
     def start_synchronization(self, machine: Machine) -> None:
         self._note("synchronize", machine)
 
+    def start_search(self, machine: Machine) -> None:
+        self._note("search", machine)
+
     def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
         return None
 

@@ -223,7 +223,7 @@ class TestServers:
         ({"servers": {"a": {}}, "clients": {"b": {"tls": ["1.2"]}}}, "b: unknown tls"),
         ({"servers": {"a_b": {}}}, "a_b"),
         ({"servers": {"a": {}}, "clients": {"a": {}}}, "a: a machine is either a server or a client"),
-        ({"servers": {"a": {}}, "clients": {"b": {"upstream": "a"}}}, "b: unknown upstream; there are build, faults"),
+        ({"servers": {"a": {}}, "clients": {"b": {"upstream": "a"}}}, "b: unknown upstream; there are away, build"),
         ({"servers": {"a": {}}, "clients": {"b": {"build": 1}}}, "b: build is"),
         ({"servers": {"a": {}}, "clients": ["b"]}, "clients: it is a mapping"),
         ({"servers": {"a": {}}, "ca": {"mode": "maybe"}}, "ca: mode: there are issue, pending, deny, offline"),
