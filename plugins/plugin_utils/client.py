@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from .authorities import thumbprint_of
@@ -137,8 +138,13 @@ def _against_telling(client: UpdateClient, found: Told) -> list[str]:
             "depends on the machine: tell it by one of them, or the same by both."
         )
     if found.url and found.elsewhere:
-        problems.append(f"A policy of update sources ({_SOURCE}...) sends this machine to Windows Update for {', '.join(found.elsewhere)}.")
+        problems.append(sources_problem(found.elsewhere))
     return problems
+
+
+def sources_problem(elsewhere: Sequence[str]) -> str:
+    """What is said of a policy of update sources that sends a machine to Windows Update for these."""
+    return f"A policy of update sources ({_SOURCE}...) sends this machine to Windows Update for {', '.join(elsewhere)}."
 
 
 def _against_wanted(client: UpdateClient, found: Told, wanted: UpdateUrl | None) -> list[str]:

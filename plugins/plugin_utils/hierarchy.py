@@ -229,7 +229,7 @@ def _parse_batch(batch: int | str | None) -> tuple[int, int]:
 def _listed_twice(servers: Sequence[Server], by_name: Mapping[str, Server]) -> Iterator[str]:
     if len(servers) != len(by_name):
         twice = [name for name, count in Counter(server.name for server in servers).items() if count > 1]
-        yield f"{_names(twice)} stand in the list of servers more than once; name each server once."
+        yield f"{names_in_words(twice)} stand in the list of servers more than once; name each server once."
 
 
 def _unusable_settings(servers: Sequence[Server]) -> Iterator[str]:
@@ -269,9 +269,9 @@ def _unknown_upstreams(servers: Sequence[Server], by_name: Mapping[str, Server])
         close = [meant] if meant else []
         if not close and number < CLOSE_MATCHES_SOUGHT:
             close = [folded[match] for match in difflib.get_close_matches(upstream.casefold(), folded)]
-        hint = f" (did you mean {_names(close, 'or')}?)" if close else ""
+        hint = f" (did you mean {names_in_words(close, 'or')}?)" if close else ""
         yield (
-            f'wsus_upstream of {_names(downstream)} is "{upstream}", which is not among the WSUS servers of the inventory{hint}; '
+            f'wsus_upstream of {names_in_words(downstream)} is "{upstream}", which is not among the WSUS servers of the inventory{hint}; '
             "correct it, add that server to the group, or use wsus_upstream_fqdn for a server outside of the inventory."
         )
 
@@ -307,7 +307,7 @@ def _one_machine_twice(servers: Sequence[Server]) -> Iterator[str]:
             names = tuple(server.name for server in group)
             reported.add(names)
             fqdn = group[0].observed.fqdn if group[0].observed else None
-            yield f"{_names(names)} are one machine: each reports the name {fqdn}; keep one of them in the inventory."
+            yield f"{names_in_words(names)} are one machine: each reports the name {fqdn}; keep one of them in the inventory."
 
     for group in _groups((server, server.observed.server_id) for server in servers if server.observed):
         names = tuple(server.name for server in group)
@@ -318,12 +318,12 @@ def _one_machine_twice(servers: Sequence[Server]) -> Iterator[str]:
     for group in _groups((server, _fqdn(server)) for server in servers):
         names = tuple(server.name for server in group)
         if names not in reported:
-            yield f"{_names(names)} would all go by the name {_fqdn(group[0])}; give each a wsus_fqdn of its own, or keep one of them."
+            yield f"{names_in_words(names)} would all go by the name {_fqdn(group[0])}; give each a wsus_fqdn of its own, or keep one of them."
 
 
 def _same_server_id(names: Sequence[str], observed: Sequence[Observed]) -> str:
     """Two front-ends of one database have one server id [API]; so have a machine that is asked twice, and a copy and its original."""
-    start = f"{_names(names)} have the same WSUS server id ({observed[0].server_id})"
+    start = f"{names_in_words(names)} have the same WSUS server id ({observed[0].server_id})"
     fqdns = {_key(each.fqdn) for each in observed if each.fqdn}
     databases = {_database(each) for each in observed}
     if len(fqdns) == len(observed) and None not in databases:
@@ -447,7 +447,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _names(names: Sequence[str], conjunction: str = "and") -> str:
+def names_in_words(names: Sequence[str], conjunction: str = "and") -> str:
     """Names as a sentence has them, the first few of many."""
     if len(names) > NAMES_IN_A_PROBLEM:
         names = [*names[: NAMES_IN_A_PROBLEM - 1], f"{len(names) - NAMES_IN_A_PROBLEM + 1} more"]
