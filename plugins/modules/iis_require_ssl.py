@@ -168,13 +168,13 @@ quiet:
       elements: str
       sample: ["Still served over plain HTTP since 2026-11-14: 10.1.0.8 (pc2.corp.example); the last one on 2026-11-20T01:02:00Z."]
     callers:
-      description: Who was served over plain HTTP and counts, the last one first.
+      description: Who was served over plain HTTP and counts, the last one first, 1,000 at most.
       returned: success
       type: list
       elements: dict
       sample: [{"address": "10.1.0.8", "names": ["pc2.corp.example"], "kinds": ["client"], "last_served": "2026-11-20T01:02:00Z"}]
     not_seen:
-      description: The computers that have not come, the one last seen first, and until when each counts.
+      description: The computers that have not come, the one last seen first, and until when each counts; 1,000 at most.
       returned: success
       type: list
       elements: dict

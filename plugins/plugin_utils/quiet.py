@@ -39,6 +39,8 @@ LOG_LAG = datetime.timedelta(minutes=2)
 CLOCK_DIFFERENCE = datetime.timedelta(hours=1)
 """Further apart than this, the server's clock and the controller's do not tell the same days, or what was read is too old."""
 NAMES_IN_A_SENTENCE = 10
+MOST_TOLD = 1000
+"""How many of the callers and of the computers a result has; how many there are is in the sentences."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,8 +217,8 @@ class Quiet:
         return {
             "quiet": self.quiet,
             "missing": list(self.missing),
-            "callers": list(self.who["callers"]),
-            "not_seen": list(self.who["not_seen"]),
+            "callers": list(self.who["callers"][:MOST_TOLD]),
+            "not_seen": list(self.who["not_seen"][:MOST_TOLD]),
             "downstream": list(self.who["downstream"]),
             "earliest": format_time(self.earliest) if self.earliest else None,
             "ignored": list(self.ignored),
