@@ -6,24 +6,26 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..plugin_utils.endpoint import CheckError
+from ..plugin_utils.move import TurnedAway, called, told_turned_away, turned_away
 from ..plugin_utils.planning import Plan
-from ..plugin_utils.quiet import LOG_LAG, Quiet, QuietWish, SeenCertificate, decide, other_certificate, quiet_wish, seen_by_the_server
+from ..plugin_utils.quiet import LOG_LAG, MOST_TOLD, Quiet, QuietWish, SeenCertificate, decide, other_certificate, quiet_wish, seen_by_the_server
 from ..plugin_utils.require_tls import TAKE_BACK, RequireWish, managed_access, plan_access, refuse_too_early
 from ..plugin_utils.server_action import ServerAction, Stop
-from ..plugin_utils.state import FIVE_SERVICES, Refusal, State, configured_name, serving_binding
+from ..plugin_utils.state import FIVE_SERVICES, Refusal, State, configured_name, format_time, serving_binding
 from ..plugin_utils.survey import certificate_at
-from ..plugin_utils.traffic import computers_at, turned_away
+from ..plugin_utils.traffic_action import ReadsTraffic
 
 _IGNORED = {"address": {"type": "str", "required": True}, "reason": {"type": "str", "required": True}}
+_IN_A_SENTENCE = 10
 
 
-class ActionModule(ServerAction):
+class ActionModule(ReadsTraffic[State], ServerAction):
     KEEP_BAD_LOOKS = True
     PAUSE: ClassVar[float] = LOG_LAG.total_seconds()
     ARGUMENTS = {
@@ -85,8 +87,8 @@ class ActionModule(ServerAction):
     def _decided(self, state: State, arguments: Mapping[str, Any], wish: QuietWish, now: datetime.datetime) -> Quiet:
         """Two trips, and a third where only the delay of the log is in the way. Raises Stop."""
         # The computers first: whoever comes after that is in the log, which is read later.
-        known = self._traffic(0, wish.absent_days)
-        traffic = self._traffic(wish.days_to_read, wish.absent_days)
+        known = self.read_traffic(0, wish.absent_days)
+        traffic = self.read_traffic(wish.days_to_read, wish.absent_days)
         seen = None if state.get("predicted") else self._seen(state, arguments)
         quiet = decide(state, traffic, known, seen, wish, now)
         if not quiet.only_late:
@@ -94,19 +96,15 @@ class ActionModule(ServerAction):
         started = time.monotonic()
         time.sleep(self.PAUSE)
         later = now + datetime.timedelta(seconds=time.monotonic() - started)
-        return decide(state, self._traffic(wish.days_to_read, wish.absent_days), known, seen, wish, later)
+        return decide(state, self.read_traffic(wish.days_to_read, wish.absent_days), known, seen, wish, later)
 
     def _with_turned_away(self, plan: Plan) -> Plan:
         """Who was turned away in the days that it had to be quiet for: whoever it is may still have the http URL. Two trips."""
         if self._quiet is None:
             return plan
-        traffic = self._traffic(self._quiet.quiet_days, self._quiet.absent_days)
-        known = computers_at(traffic.computers)
-        if any(use.refused for caller in traffic.callers for use in caller.uses):
-            known = computers_at(traffic.computers, self._traffic(0, self._quiet.absent_days).computers)
-        away = turned_away(traffic, known)
+        away = turned_away(self.read_callers(self._quiet.quiet_days, self._quiet.absent_days))
         notes = (*plan.notes, *([_away(away, self._quiet.quiet_days)] if away else []))
-        return dataclasses.replace(plan, notes=notes, values={**plan.values, "turned_away": away})
+        return dataclasses.replace(plan, notes=notes, values={**plan.values, "turned_away": [told_turned_away(one) for one in away[:MOST_TOLD]]})
 
     def _looked(self, state: State) -> State:
         name, binding = configured_name(state), serving_binding(state)
@@ -143,9 +141,9 @@ def _wish(arguments: Mapping[str, Any]) -> RequireWish:
     )
 
 
-def _away(away: list[dict[str, Any]], days: int) -> str:
-    named = [f"{one['address']}{' (' + ', '.join(one['names'][:1]) + ')' if one['names'] else ''}, last at {one['last']}" for one in away[:10]]
-    more = f"; and {len(away) - 10} more" if len(away) > 10 else ""
+def _away(away: Sequence[TurnedAway], days: int) -> str:
+    named = [f"{called(one.address, one.computers)}{f', last at {format_time(one.last)}' if one.last else ''}" for one in away[:_IN_A_SENTENCE]]
+    more = f"; and {len(away) - _IN_A_SENTENCE} more" if len(away) > _IN_A_SENTENCE else ""
     return (
         f"Turned away in the last {days} days, because they came over plain HTTP: {'; '.join(named)}{more}. Give them the https URL, or take the "
         "requirement back (securepatch.wsus.iis_require_ssl with state: absent)."

@@ -26,6 +26,7 @@ class ActionModule(ActionBase):
 
     ARGUMENTS = {
         "audits": {"type": "list", "elements": "dict", "default": []},
+        "clients": {"type": "list", "elements": "dict", "default": []},
         "merge": {"type": "list", "elements": "path", "default": []},
         "previous": {"type": "path"},
         "folder": {"type": "path", "required": True},
@@ -41,10 +42,11 @@ class ActionModule(ActionBase):
         slices = [self._read(path, "The audit") for path in arguments["merge"]]
         try:
             if slices:
-                own = [assemble(arguments["audits"], now, about=arguments["about"])] if arguments["audits"] else []
+                given = arguments["audits"] or arguments["clients"]
+                own = [assemble(arguments["audits"], now, about=arguments["about"], clients=arguments["clients"])] if given else []
                 document = merge([*slices, *own], now, previous=previous)
             else:
-                document = assemble(arguments["audits"], now, previous=previous, about=arguments["about"])
+                document = assemble(arguments["audits"], now, previous=previous, about=arguments["about"], clients=arguments["clients"])
         except AuditError as error:
             raise AnsibleActionFail(f"The audits cannot be put together: {error}") from None
         folder = Path(arguments["folder"])

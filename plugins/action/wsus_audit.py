@@ -13,13 +13,16 @@ from ..plugin_utils.audit_checks import PREFLIGHT, Finding, Settings, View, at_l
 from ..plugin_utils.binding import BindingWish
 from ..plugin_utils.controller_files import certificates_from
 from ..plugin_utils.endpoint import CheckError, trusting
+from ..plugin_utils.move import Callers
 from ..plugin_utils.server_action import ServerAction, Stop
 from ..plugin_utils.state import Refusal, State, http_port, https_port_beside, known_as, serving_binding
 from ..plugin_utils.survey import Survey, survey_server
 from ..plugin_utils.synchronization import is_busy
+from ..plugin_utils.traffic_action import ReadsTraffic, refuse_days
+from ..plugin_utils.verdict import standing
 
 
-class ActionModule(ServerAction):
+class ActionModule(ReadsTraffic[State], ServerAction):
     ARGUMENTS = {
         "purpose": {"type": "str", "default": "audit", "choices": ["audit", "preflight", "proof"]},
         "fail_on": {"type": "str", "default": "never", "choices": list(FAIL_ON)},
@@ -42,12 +45,15 @@ class ActionModule(ServerAction):
         "wait": {"type": "int", "default": 0},
         "synchronization_hours": {"type": "int", "default": 48},
         "free_gigabytes": {"type": "int", "default": 10},
+        "traffic_days": {"type": "int", "default": 0},
+        "absent_days": {"type": "int", "default": 60},
     }
     BACK_UP = False
     KEEP_BAD_LOOKS = True
 
     def _run(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What cannot be looked at is a finding, and never the end; what is bad enough fails where that was asked for."""
+        refuse_days({name: arguments[name] for name in ("traffic_days", "absent_days")}, least=0)
         now = datetime.datetime.now(tz=datetime.UTC)
         before_change = arguments["purpose"] == "preflight"
         if before_change:
@@ -76,6 +82,7 @@ class ActionModule(ServerAction):
         fqdn = arguments["fqdn"] or (known_as(state) if state else None) or self.server
         purpose = arguments["purpose"]
         survey, survey_problem = self._survey(fqdn, state, arguments)
+        callers, callers_problem = self._callers(state, arguments)
         view = View(
             name=self.server,
             fqdn=fqdn,
@@ -84,6 +91,8 @@ class ActionModule(ServerAction):
             survey=survey,
             survey_problem=survey_problem,
             has_upstream=bool(state and state["api"] and not state["api"]["synchronization"]["microsoft_update"]),
+            callers=callers,
+            callers_problem=callers_problem,
         )
         if state is not None and (purpose == "preflight" or _unbound(state)):
             settings = dataclasses.replace(settings, trusted=self._trusted(arguments))
@@ -139,6 +148,15 @@ class ActionModule(ServerAction):
         except CheckError as error:
             return None, f"the controller could not look: {error}"
         return found, None
+
+    def _callers(self, state: State | None, arguments: Mapping[str, Any]) -> tuple[Callers | None, str | None]:
+        """Who calls the server, or why that could not be read; neither where nobody asked, or nothing can have moved yet."""
+        if arguments["traffic_days"] == 0 or state is None or standing(state) in ("not a working WSUS", "HTTP"):
+            return None, None
+        try:
+            return self.read_callers(arguments["traffic_days"], arguments["absent_days"]), None
+        except Stop as stop:
+            return None, str(stop)
 
     def _refuse_ca_file(self, arguments: Mapping[str, Any]) -> None:
         try:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, securepatch.wsus contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""The filter audits: a door from what tasks registered to a report. It is documented in a file of its name."""
+"""The filters audits and client_audits: doors from what tasks registered to a report. Each is documented in a file of its name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
 from ..plugin_utils.audit import unaudited
+from ..plugin_utils.audit_clients import client_audited
 
 
 def audits(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, t.Any]], registered: Sequence[str]) -> list[dict[str, t.Any]]:
@@ -27,8 +28,15 @@ def _audit(name: str, variables: Mapping[str, t.Any], registered: Sequence[str])
     return unaudited(name, variables.get("wsus_upstream") or None, " ".join(why.split())[:500], datetime.datetime.now(tz=datetime.UTC))
 
 
+def client_audits(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, t.Any]], registered: str) -> list[dict[str, t.Any]]:
+    """Of each host that registered a result, that result as a client of an audit; the others were not in the run."""
+    now = datetime.datetime.now(tz=datetime.UTC)
+    found = [(name, hostvars[name].get(registered)) for name in hosts if name in hostvars]
+    return [client_audited(name, result, now) for name, result in found if isinstance(result, Mapping)]
+
+
 class FilterModule:
-    """The filter of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"audits": audits}
+        return {"audits": audits, "client_audits": client_audits}

@@ -221,11 +221,18 @@ quiet:
 turned_away:
   description:
     - With O(when_quiet), where TLS is required already, who came over plain HTTP in the last O(quiet_days) and was refused (403.4), the last one
-      first. Whether it has come over TLS since is in no log.
+      first, 1,000 at most.
+    - C(seen_since) is when WSUS saw the computer that it knows at that address, where that was later. It is no proof that it is the same machine.
   returned: success
   type: list
   elements: dict
-  sample: [{"address": "10.1.0.9", "names": ["pc9.corp.example"], "kinds": ["client"], "last": "2026-11-20T02:00:00Z", "refused": 3}]
+  sample:
+    - address: 10.1.0.9
+      names: [pc9.corp.example]
+      kinds: [client]
+      last: "2026-11-20T02:00:00Z"
+      times: 3
+      seen_since: null
 changes:
   description: What was changed, in check mode what would be, one sentence each, in order.
   returned: always

@@ -19,13 +19,18 @@ options:
     type: list
     elements: dict
     default: []
+  clients:
+    description: What the filter P(securepatch.wsus.client_audits#filter) gives of each client, to be judged beside the servers.
+    type: list
+    elements: dict
+    default: []
   merge:
-    description: Files C(audit.json) to put together. A server that several have counts as the latest of them saw it.
+    description: Files C(audit.json) to put together. A server or client that several have counts as the latest of them saw it.
     type: list
     elements: path
     default: []
   previous:
-    description: An earlier C(audit.json). The report then says what changed since.
+    description: An earlier C(audit.json). The report then says what changed since, and how callers over plain HTTP went down since the audits before.
     type: path
   folder:
     description: The folder on the controller to write to.
@@ -87,7 +92,7 @@ files:
   type: dict
   sample: {"audit.html": wsus-audit/audit.html, "audit.json": wsus-audit/audit.json, "audit.xml": wsus-audit/audit.xml}
 summary:
-  description: The numbers of servers by their worst severity, of results, and of failures.
+  description: The numbers of servers by their worst severity, of results, and of failures; and in C(clients) the same of clients.
   returned: success, and where it fails for what was found
   type: dict
 lines:

@@ -101,6 +101,17 @@ options:
     description: Less free space on the content's drive is a finding.
     type: int
     default: 10
+  traffic_days:
+    description:
+      - For how many days back to read who calls the server, from the site's own logs, as M(securepatch.wsus.wsus_traffic_info) does. That is a
+        second trip, and a third one where somebody came over plain HTTP at whose address WSUS knows no computer that stayed away.
+      - With V(0) it is not read. Nor is it on a server that has nothing of HTTPS yet, because nobody can have moved there.
+    type: int
+    default: 0
+  absent_days:
+    description: A computer that WSUS knows and that stayed away for longer does not count as one that was not seen. More than O(traffic_days).
+    type: int
+    default: 60
 extends_documentation_fragment:
   - securepatch.wsus.server
 attributes:
@@ -109,6 +120,7 @@ attributes:
     details: Nothing is changed.
 seealso:
   - module: securepatch.wsus.report
+  - module: securepatch.wsus.wsus_traffic_info
   - module: securepatch.wsus.wsus_server_info
 """
 
@@ -138,6 +150,7 @@ audit:
     - The server's C(name), C(fqdn), C(url), C(upstream), C(standing), C(build) and C(certificate); whether it was C(reached); and its
       C(findings), each with the C(check), C(result) (pass, fail, not_known, not_applicable), C(severity), what was C(seen), the
       C(reason), how to C(mend) it, what C(server_says), what C(network_says), and their C(disagreement).
+    - Its C(traffic) (who calls it, with O(traffic_days)), null where that was not read, and C(traffic_problem) where it could not be.
   returned: always
   type: dict
 failures:

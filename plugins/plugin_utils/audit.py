@@ -15,8 +15,10 @@ from dataclasses import asdict
 from typing import Any
 
 from .audit_checks import RULES, SEVERITIES, Finding, Rule, Settings, Severity, View, audit_server
+from .audit_clients import CLIENT_CHECKS, with_findings
 from .certificates import parse
 from .certificates import summary as summary_of
+from .move import earlier, is_part, numbers, part
 from .state import State, bound_certificate, format_time, own_fqdn, parse_time, same_name, serving_binding, url_of
 from .verdict import standing
 
@@ -51,6 +53,7 @@ ACROSS = {
 """Checks that take more than one server."""
 
 CHECKS = {**RULES, **ACROSS}
+"""Every check of a server. Those of a client stand apart (CLIENT_CHECKS): none is of both."""
 _SHOWN = ("thumbprint", "subject", "issuer", "not_before", "not_after", "key", "signature")
 
 
@@ -59,26 +62,40 @@ class AuditError(ValueError):
 
 
 def assemble(
-    servers: Iterable[Mapping[str, Any]], now: datetime.datetime, *, previous: Mapping[str, Any] | None = None, about: Mapping[str, Any] | None = None
+    servers: Iterable[Mapping[str, Any]],
+    now: datetime.datetime,
+    *,
+    previous: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+    clients: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The audit of these servers, each as C(wsus_audit) returns it. NOW is aware. PREVIOUS: an earlier audit. ABOUT: settings of the run.
+    """The audit of these servers, each as C(wsus_audit) returns it, and of these CLIENTS, each as C(client_audited) gives it. NOW is aware.
+    PREVIOUS: an earlier audit. ABOUT: settings of the run.
 
     Raises AuditError for a previous one of another form.
     """
     if previous is not None:
         refuse_foreign(previous)
-    listed = [_with_across(server, across) for server, across in _across(list(servers), now)]
+    before = {server["name"]: server for server in previous["servers"]} if previous is not None else {}
+    listed = [_with_across(server, across, before.get(server["name"])) for server, across in _across(list(servers), now)]
+    looked = with_findings(list(clients), listed)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "version": VERSION,
         "created": format_time(now),
         "about": dict(about or {}),
-        "checks": [{key: value for key, value in asdict(rule).items() if key != "mend"} for rule in CHECKS.values()],
+        "checks": _described(CHECKS),
+        "client_checks": _described(CLIENT_CHECKS),
         "servers": listed,
-        "summary": summary(listed),
+        "clients": looked,
+        "summary": {**summary(listed), "clients": _counts(looked)},
     }
     document["changes"] = changes(previous, document) if previous is not None else None
     return document
+
+
+def _described(rules: Mapping[str, Rule]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in asdict(rule).items() if key != "mend"} for rule in rules.values()]
 
 
 def refuse_foreign(document: Any) -> None:
@@ -87,11 +104,15 @@ def refuse_foreign(document: Any) -> None:
         raise AuditError("it is no audit of this collection's.")
     if document.get("version") != VERSION:
         raise AuditError(f"it is an audit of version {document.get('version')}; this collection reads version {VERSION}.")
-    for server in document["servers"]:
-        if not isinstance(server, Mapping) or not isinstance(server.get("name"), str) or not isinstance(server.get("findings"), list):
-            raise AuditError("it is damaged: a server in it has no name or no findings.")
-        if not all(isinstance(one, Mapping) and _is_finding(one) for one in server["findings"]) or not _are_listed(server.get("downstream_servers")):
-            raise AuditError(f"it is damaged: what it has of {server['name']} cannot be read.")
+    clients = document.get("clients", [])
+    if not isinstance(clients, list):
+        raise AuditError("it is damaged: its clients are no list.")
+    for what, one in [*(("server", each) for each in document["servers"]), *(("client", each) for each in clients)]:
+        if not isinstance(one, Mapping) or not isinstance(one.get("name"), str) or not isinstance(one.get("findings"), list):
+            raise AuditError(f"it is damaged: a {what} in it has no name or no findings.")
+        readable = all(isinstance(each, Mapping) and _is_finding(each) for each in one["findings"])
+        if not readable or not _are_listed(one.get("downstream_servers")) or not is_part(one.get("traffic")):
+            raise AuditError(f"it is damaged: what it has of {one['name']} cannot be read.")
 
 
 def _is_finding(found: Mapping[str, Any]) -> bool:
@@ -104,17 +125,23 @@ def _are_listed(found: Any) -> bool:
 
 
 def merge(documents: Sequence[Mapping[str, Any]], now: datetime.datetime, *, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """One audit from those of slices. A server that several have counts as the latest of them saw it. Raises AuditError."""
-    found: dict[str, Mapping[str, Any]] = {}
+    """One audit from those of slices. What several have counts as the latest of them saw it. Raises AuditError."""
     for document in documents:
         refuse_foreign(document)
-    for document in sorted(documents, key=lambda each: str(each.get("created"))):
-        for server in document["servers"]:
-            # One that was put together before may be younger than what it has of a server.
-            if server["name"] not in found or str(server.get("audited")) >= str(found[server["name"]].get("audited")):
-                found[server["name"]] = server
+    in_time = sorted(documents, key=lambda each: str(each.get("created")))
+    servers, clients = (_latest(each for document in in_time for each in document.get(kind, ())) for kind in ("servers", "clients"))
     about = dict(documents[-1].get("about") or {}) if documents else {}
-    return assemble(found.values(), now, previous=previous, about={**about, "slices": len(documents)})
+    return assemble(servers, now, previous=previous, about={**about, "slices": len(documents)}, clients=clients)
+
+
+def _latest(found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of each name the one that was audited last."""
+    kept: dict[str, Mapping[str, Any]] = {}
+    for one in found:
+        # One that was put together before may be younger than what it has of a server.
+        if one["name"] not in kept or str(one.get("audited")) >= str(kept[one["name"]].get("audited")):
+            kept[one["name"]] = one
+    return list(kept.values())
 
 
 def audited(view: View, upstream: str | None, findings: Sequence[Mapping[str, Any]], now: datetime.datetime) -> dict[str, Any]:
@@ -134,6 +161,8 @@ def audited(view: View, upstream: str | None, findings: Sequence[Mapping[str, An
         "server_id": api["server_id"] if api else None,
         "downstream_servers": [dict(each) for each in api["downstream_servers"]] if api else None,
         "certificate": _certificate(view, now),
+        "traffic": part(view.callers) if view.callers else None,
+        "traffic_problem": view.callers_problem,
         "findings": [dict(finding) for finding in findings],
     }
 
@@ -195,9 +224,9 @@ def _across(servers: Sequence[Mapping[str, Any]], now: datetime.datetime) -> Ite
         )
 
 
-def _with_across(server: Mapping[str, Any], across: Sequence[Finding]) -> dict[str, Any]:
+def _with_across(server: Mapping[str, Any], across: Sequence[Finding], before: Mapping[str, Any] | None) -> dict[str, Any]:
     kept = [finding for finding in server["findings"] if finding["check"] not in ACROSS]
-    return {**server, "findings": [*kept, *(finding.as_dict() for finding in across)]}
+    return {**server, "traffic_before": earlier(server, before), "findings": [*kept, *(finding.as_dict() for finding in across)]}
 
 
 def _finding(check: str, wrong: Sequence[str], well: str) -> Finding:
@@ -264,20 +293,26 @@ def _one_machine(server: Mapping[str, Any], ids: Mapping[str, list[str]], machin
 
 def summary(servers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Numbers: of servers by their worst severity, of findings by result, of failures by severity."""
+    counted = _counts(servers)
+    return {"servers": counted["number"], "servers_by_worst": counted["by_worst"], "results": counted["results"], "failures": counted["failures"]}
+
+
+def _counts(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same of servers or of clients."""
     by_worst: dict[str, int] = dict.fromkeys((*SEVERITIES, "none"), 0)
     results: dict[str, int] = dict.fromkeys(RESULTS, 0)
     failures: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
-    for server in servers:
-        by_worst[worst_of(server) or "none"] += 1
-        for finding in server["findings"]:
+    for machine in machines:
+        by_worst[worst_of(machine) or "none"] += 1
+        for finding in machine["findings"]:
             results[finding["result"]] += 1
             if finding["result"] == "fail":
                 failures[finding["severity"]] += 1
-    return {"servers": len(servers), "servers_by_worst": by_worst, "results": results, "failures": failures}
+    return {"number": len(machines), "by_worst": by_worst, "results": results, "failures": failures}
 
 
 def worst_of(server: Mapping[str, Any]) -> Severity | None:
-    """The worst severity among a server's failures, None where nothing failed."""
+    """The worst severity among a server's (or a client's) failures, None where nothing failed."""
     failed = {finding["severity"] for finding in server["findings"] if finding["result"] == "fail"}
     return next((one for one in SEVERITIES if one in failed), None)
 
@@ -289,35 +324,48 @@ def fails(document: Mapping[str, Any], fail_on: str) -> bool:
     if fail_on == "never":
         return False
     counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    return any(document["summary"]["failures"][one] for one in counted)
+    found = document["summary"]
+    return any(each["failures"][one] for each in (found, found["clients"]) for one in counted)
 
 
 def changes(previous: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """What is different since an earlier audit: servers that came, went or stand elsewhere, failures new or mended, what is no longer known."""
+    """What is different since an earlier audit: servers that came, went or stand elsewhere, failures new or mended, what is no longer known. And
+    the same of clients, where either of the two has some."""
     before = {server["name"]: server for server in previous["servers"]}
     after = {server["name"]: server for server in current["servers"]}
+    both = [(name, _stands(before[name]), _stands(after[name])) for name in after if name in before]
+    were, are = ({one["name"]: one for one in document.get("clients", ())} for document in (previous, current))
+    return {
+        "since": previous.get("created"),
+        "new_servers": [name for name in after if name not in before],
+        "gone_servers": [name for name in before if name not in after],
+        "standings": [{"server": name, "was": was, "is": now} for name, was, now in both if was != now],
+        **_different(before, after, "server"),
+        "clients": {
+            "new_clients": [name for name in are if name not in were],
+            "gone_clients": [name for name in were if name not in are],
+            **_different(were, are, "client"),
+        }
+        if were or are
+        else None,
+    }
+
+
+def _different(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, list[dict[str, Any]]]:
+    """What came of checks that is different, of servers or of clients by their names. KIND is the key for the name."""
     new, mended, no_longer_known = [], [], []
-    for name, server in after.items():
+    for name, machine in after.items():
         old = {each["check"]: each for each in before[name]["findings"]} if name in before else {}
-        for finding in server["findings"]:
+        for finding in machine["findings"]:
             was = old.get(finding["check"], {}).get("result")
-            entry = {"server": name, "check": finding["check"], "severity": finding["severity"], "seen": finding["seen"] or finding["reason"]}
+            entry = {kind: name, "check": finding["check"], "severity": finding["severity"], "seen": finding["seen"] or finding["reason"]}
             if finding["result"] == "fail" and was != "fail":
                 new.append(entry)
             elif finding["result"] == "pass" and was == "fail":
                 mended.append(entry)
             elif finding["result"] == "not_known" and was in ("pass", "fail"):
                 no_longer_known.append({**entry, "seen": finding["reason"]})
-    both = [(name, _stands(before[name]), _stands(after[name])) for name in after if name in before]
-    return {
-        "since": previous.get("created"),
-        "new_servers": [name for name in after if name not in before],
-        "gone_servers": [name for name in before if name not in after],
-        "standings": [{"server": name, "was": was, "is": now} for name, was, now in both if was != now],
-        "new_failures": new,
-        "mended": mended,
-        "no_longer_known": no_longer_known,
-    }
+    return {"new_failures": new, "mended": mended, "no_longer_known": no_longer_known}
 
 
 def _stands(server: Mapping[str, Any]) -> str | None:
@@ -327,32 +375,67 @@ def _stands(server: Mapping[str, Any]) -> str | None:
 
 
 def lines(document: Mapping[str, Any], *, most: int = 5) -> list[str]:
-    """The audit for a terminal: the numbers, and what failed by severity and check, of each so many servers at most."""
+    """The audit for a terminal: the numbers, and what failed by severity and check, of each so many servers (or clients) at most."""
     counted = document["summary"]
     told = [
-        f"{counted['servers']} WSUS servers audited: "
-        + ", ".join(
-            f"{number} {'without a finding' if worst == 'none' else worst}" for worst, number in counted["servers_by_worst"].items() if number
-        ),
-        f"Checks: {counted['results']['pass']} passed, {counted['results']['fail']} failed, {counted['results']['not_known']} not known.",
+        f"{counted['servers']} WSUS servers audited: {_by_worst(counted['servers_by_worst'])}",
+        f"Checks: {_results(counted)}.",
     ]
-    titles = {check["id"]: check["title"] for check in document["checks"]}
+    clients = counted["clients"]
+    if clients["number"]:
+        told.append(f"{clients['number']} clients looked at: {_results(clients)}.")
+    told += _moved(document["servers"])
+    titles = {check["id"]: check["title"] for check in (*document["checks"], *document["client_checks"])}
     for severity in SEVERITIES:
-        failed: dict[str, list[tuple[str, str]]] = {}
-        for server in document["servers"]:
-            for finding in server["findings"]:
-                if finding["result"] == "fail" and finding["severity"] == severity:
-                    failed.setdefault(finding["check"], []).append((server["name"], finding["seen"]))
-        told += ["", f"{severity.upper()}"] if failed else []
-        for check, servers in failed.items():
-            told.append(f"  {titles.get(check, check)}: fails on {len(servers)} of {counted['servers']} [{check}]")
-            told += [f"    {name}: {seen}" for name, seen in servers[:most]]
-            if len(servers) > most:
-                told.append(f"    ... and {len(servers) - most} more, in the report")
+        found = [
+            line
+            for machines, number in ((document["servers"], counted["servers"]), (document["clients"], clients["number"]))
+            for line in _failed(machines, number, severity, titles, most)
+        ]
+        told += ["", severity.upper(), *found] if found else []
     if document.get("changes"):
         changed = document["changes"]
-        lost = f", {len(changed['no_longer_known'])} no longer known" if changed["no_longer_known"] else ""
-        told += ["", f"Since {changed['since']}: {len(changed['new_failures'])} new failures, {len(changed['mended'])} mended{lost}."]
+        told += ["", f"Since {changed['since']}: {_differences(changed)}."]
         moves = Counter((each["was"] or "not reached", each["is"] or "not reached") for each in changed["standings"])
         told += [f"  {was}, now {now}: {number} {'server' if number == 1 else 'servers'}" for (was, now), number in moves.most_common()]
+        told += [f"  Clients: {_differences(changed['clients'])}."] if changed["clients"] else []
+    return told
+
+
+def _by_worst(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {'without a finding' if worst == 'none' else worst}" for worst, number in counted.items() if number)
+
+
+def _results(counted: Mapping[str, Any]) -> str:
+    return f"{counted['results']['pass']} passed, {counted['results']['fail']} failed, {counted['results']['not_known']} not known"
+
+
+def _differences(changed: Mapping[str, Any]) -> str:
+    lost = f", {len(changed['no_longer_known'])} no longer known" if changed["no_longer_known"] else ""
+    return f"{len(changed['new_failures'])} new failures, {len(changed['mended'])} mended{lost}"
+
+
+def _moved(servers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far the clients have moved, in a line; none where nobody read who calls."""
+    read = [found for found in (numbers(server.get("traffic")) for server in servers) if found is not None]
+    if not read:
+        return []
+    http, away = (sum(found[key] for found in read) for key in ("over_http", "turned_away"))
+    known = [found["not_seen"] for found in read if found["not_seen"] is not None]
+    told = f"Addresses on {len(read)} servers: {http} served over plain HTTP, {away} turned away"
+    return [f"{told}; {sum(known)} computers not seen." if known else f"{told}."]
+
+
+def _failed(machines: Sequence[Mapping[str, Any]], number: int, severity: str, titles: Mapping[str, str], most: int) -> list[str]:
+    failed: dict[str, list[tuple[str, str]]] = {}
+    for machine in machines:
+        for finding in machine["findings"]:
+            if finding["result"] == "fail" and finding["severity"] == severity:
+                failed.setdefault(finding["check"], []).append((machine["name"], finding["seen"]))
+    told = []
+    for check, found in failed.items():
+        told.append(f"  {titles.get(check, check)}: fails on {len(found)} of {number} [{check}]")
+        told += [f"    {name}: {seen}" for name, seen in found[:most]]
+        if len(found) > most:
+            told.append(f"    ... and {len(found) - most} more, in the report")
     return told

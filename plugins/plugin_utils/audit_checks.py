@@ -18,6 +18,7 @@ from .application_pool import BEST_PRACTICES
 from .authorities import Found, chain_among, issuer_among, leads_to
 from .binding import BindingWish, certificate_to_bind, who_has_port
 from .certificates import Certificate, covers, parse, reasons_against
+from .move import Callers, called, days_with_evidence, failed_otherwise, turned_away
 from .state import (
     FIVE_SERVICES,
     MUST_SERVE_HTTP,
@@ -27,6 +28,7 @@ from .state import (
     State,
     against_endpoint,
     bound_certificate,
+    format_time,
     is_fqdn,
     own_fqdn,
     parse_time,
@@ -47,8 +49,13 @@ SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
 PATCHED_BUILDS = {14393: 8524, 17763: 7922, 20348: 4297, 26100: 6905}
 """From which revision of each build on CVE-2025-59287 is fixed (Server 2016, 2019, 2022, 2025)."""
 
+_IN_A_SENTENCE = 10
+
 _ROLLOUT = "Run the playbook securepatch.wsus.rollout (or the role https_server on this server)."
-_REQUIRE = "When all clients have the https URL, run the rollout with wsus_require_tls: true (or iis_require_ssl on this server)."
+_REQUIRE = (
+    "Run the rollout with wsus_require_tls: when_quiet, which requires TLS once no client needs HTTP any more (or when all have the https URL, "
+    "with wsus_require_tls: true)."
+)
 _RENEW = "Run the playbook securepatch.wsus.renew_certificates."
 
 
@@ -107,7 +114,7 @@ class Settings:
 @dataclass(frozen=True)
 class View:
     """One server as it was seen. problem: why there is no state; survey_problem: why there is no survey. has_upstream: whether it synchronizes
-    from another server."""
+    from another server. callers: who calls it, None where that was not read; callers_problem: why it could not be."""
 
     name: str
     fqdn: str
@@ -116,6 +123,8 @@ class View:
     survey: Survey | None = None
     survey_problem: str | None = None
     has_upstream: bool = False
+    callers: Callers | None = None
+    callers_problem: str | None = None
 
 
 class NotKnown(Exception):
@@ -749,6 +758,60 @@ def _schannel(state: State) -> str:
         words = "by default" if enabled is None and disabled is None else "off" if enabled == 0 or (enabled is None and disabled) else "on"
         told.append(f"{version} {words}")
     return ", ".join(told)
+
+
+@_rule(
+    "turned_away",
+    "Nobody is turned away who still comes over plain HTTP",
+    "[CFG]: where TLS is required, HTTP gets 403.4 and no updates",
+    "medium",
+    "Give them the https URL (a group policy, MDM, or wsus_client; docs/clients.md). Until they have it, iis_require_ssl with state: absent takes "
+    "the requirement back.",
+)
+def _turned_away(view: View, settings: Settings, now: datetime.datetime) -> _Outcome:
+    required = _requiring(view)
+    if not required:
+        raise NotApplicable("TLS is required on none of the five services")
+    callers = view.callers
+    if callers is None:
+        if view.callers_problem:
+            raise NotKnown(view.callers_problem)
+        raise NotApplicable("who calls the server was not read (traffic_days)")
+    found = turned_away(callers, required)
+    gaps = callers.traffic.log_gaps()
+    since = days_with_evidence(callers.traffic)
+    if not found:
+        if gaps:
+            raise NotKnown(" ".join(gaps))
+        if others := failed_otherwise(callers, required):
+            raise NotKnown(
+                f"{_some(others)} called over plain HTTP and got an error that is not 403.4. Where the site's log lacks the field sc-substatus, that "
+                "is how it shows who is turned away: select it."
+            )
+        return _Outcome(True, f"nobody {since}")
+    back = [one for one in found if one.seen_since]
+    words = []
+    for one in found:
+        times = "once" if one.times == 1 else f"{one.times} times"
+        last = f", last on {format_time(one.last)}" if one.last else ""
+        what = "" if one.kinds == ("client",) else f", {' and '.join(kind.replace('_', ' ') for kind in one.kinds)}"
+        later = f"; WSUS saw that computer on {format_time(one.seen_since)}, which takes TLS" if one.seen_since else ""
+        words.append(f"{called(one.address, one.computers)}{what} ({times}{last}{later})")
+    seen = f"turned away {since}: {_some(words)}"
+    if len(back) == len(found):
+        # An address may be another machine's by now, so this is no proof that all of them came back.
+        return _Outcome(False, f"{seen}. All of them may be back: whether they are the same machines is not known", severity="low")
+    if back:
+        seen += f". {len(back)} of {len(found)} may be back: whether they are the same machines is not known"
+    return _Outcome(False, seen + (f". Not all is known: {' '.join(gaps)}" if gaps else ""))
+
+
+def _some(words: Sequence[str]) -> str:
+    """As many of them as a sentence holds, and how many more there are."""
+    shown = list(words[:_IN_A_SENTENCE])
+    if len(words) > len(shown):
+        shown.append(f"{len(words) - len(shown)} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 # --- how it runs -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from .changes import Change, predict
 from .controller_files import certificates_from
 from .planning import Plan
 from .state import LookNeeded, Refusal
-from .traffic import NotTraffic, Traffic, read_traffic
 
 BACKUP: dict[str, Any] = {"backup": {"type": "path"}}
 """The option of every module that changes something: where the state before the first change is kept on the controller."""
@@ -270,17 +269,6 @@ class HostAction(ActionBase, Generic[Document]):  # type: ignore[misc]
             raise
         except Exception as error:  # whatever the transport below the connection plugin raises when it breaks
             raise Stop(f"The connection broke: {_plain(error)}") from error
-
-    def _traffic(self, days: int, absent_days: int) -> Traffic:
-        """One trip: who called this WSUS server in so many days, and which computers it has not seen in them (0: all that it saw in ABSENT_DAYS).
-        Raises Stop."""
-        result = self._trip("wsus_traffic", {"days": days, "absent_days": absent_days})
-        if result.get("failed") or "traffic" not in result:
-            raise Stop(f"Who calls the server could not be read: {said_of(result)}")
-        try:
-            return read_traffic(result["traffic"], days)
-        except NotTraffic as error:
-            raise Stop(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
 
     # --- the controller ---
 

@@ -395,26 +395,6 @@ def _told(caller: Caller, name: Named) -> dict[str, Any]:
     }
 
 
-def turned_away(traffic: Traffic, known: Mapping[str, Sequence[Computer]]) -> list[dict[str, Any]]:
-    """Who came over plain HTTP and was refused because TLS is required (403.4), the last one first: address, names, last, refused (how often).
-
-    Whether it has come over TLS since is in no log by address. The server's own calls are among them: they are turned away as well.
-    """
-    met = [(caller, [use for use in caller.uses if use.refused]) for caller in traffic.callers]
-    told = [
-        {
-            "address": caller.address,
-            "names": list(named(caller.address, known, {}).names),
-            "kinds": list(caller.kinds),
-            "last": format_time(max(use.last or traffic.read for use in uses)),
-            "refused": sum(use.refused for use in uses),
-        }
-        for caller, uses in met
-        if uses
-    ]
-    return sorted(told, key=lambda one: (one["last"], one["address"]), reverse=True)
-
-
 def dates(days: Sequence[datetime.date]) -> str:
     """Days as a sentence has them, neighbours as a span: "2026-11-14 to 2026-11-17, 2026-11-20"."""
     spans: list[list[datetime.date]] = []

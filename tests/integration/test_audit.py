@@ -74,7 +74,7 @@ def test_a_fleet_is_audited_in_one_trip_a_server_and_one_that_is_away_is_a_findi
     fleet = controller(FLEET)
     run = audit(fleet)
     assert run.code == 0, run.output
-    assert {name: sum(counts.values()) for name, counts in fleet.lab.counts().items()} == {"wsus01": 1, "wsus02": 1}
+    assert {name: sum(counts.values()) for name, counts in fleet.lab.counts().items()} == {"wsus01": 2, "wsus02": 2}, "what it is, and who calls it"
     found = document(fleet)
     assert {one["name"]: one["reached"] for one in found["servers"]} == {"wsus01": True, "wsus02": True, "wsus03": False}
     away = results(found, "wsus03")

@@ -95,7 +95,7 @@ def _every_task_kept_to_its_trips(run: Run, executed: list[Executed]) -> None:
 
 def _has_to_look_or_wait(one: Any) -> bool:
     # The names of those who came are asked for once it is known that somebody came.
-    if one["action"] == "securepatch.wsus.wsus_traffic_info":
+    if one["action"] == "securepatch.wsus.wsus_traffic_info" or "traffic_days" in one["options"]:
         return True
     # A restart and a synchronization are waited for.
     waits = {"securepatch.wsus.wsus_restart", "securepatch.wsus.wsus_downstream_sync"}

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit import CHECKS, SCHEMA, VERSION
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_clients import CLIENT_CHECKS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
 
@@ -15,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf
 def test_every_check_is_documented_as_it_is_and_no_other() -> None:
     form = r"^\| `(\w+)` \| (.+?) \| (.+?) \| (high|medium|low) \|$"
     rows = [tuple(cell.strip() for cell in match.groups()) for match in re.finditer(form, PAGE, re.MULTILINE)]
-    assert rows == [(rule.id, rule.title, rule.source, rule.severity) for rule in CHECKS.values()]
+    assert rows == [(rule.id, rule.title, rule.source, rule.severity) for rule in (*CHECKS.values(), *CLIENT_CHECKS.values())]
 
 
 def test_the_version_of_the_document_is_said() -> None:

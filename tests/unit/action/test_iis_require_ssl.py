@@ -188,8 +188,9 @@ def test_who_was_turned_away_since_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     server = Server(log={"callers": [CALLER, REFUSED]}, known={"computers": {"seen": 0, "absent": [{**computer(NOW), "address": "10.1.0.9"}]}})
     result = run(monkeypatch, server, required())
     assert server.trips == [7, 0]
+    since = {"seen_since": format_time(NOW)}
     assert result["turned_away"] == [
-        {"address": "10.1.0.9", "names": ["pc2.corp.example"], "kinds": ["client"], "last": "2026-11-20T02:00:00Z", "refused": 3}
+        {"address": "10.1.0.9", "names": ["pc2.corp.example"], "kinds": ["client"], "last": "2026-11-20T02:00:00Z", "times": 3, **since}
     ]
     assert "10.1.0.9 (pc2.corp.example), last at 2026-11-20T02:00:00Z" in result["notes"][0]
     assert not result["changed"]

@@ -23,6 +23,7 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit import (
     refuse_foreign,
 )
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_checks import Settings, View, audit_server
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_clients import CLIENT_CHECKS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,7 +75,14 @@ def test_an_audit_has_its_servers_its_checks_and_its_numbers() -> None:
         "servers_by_worst": {"high": 1, "medium": 0, "low": 0, "none": 1},
         "results": {"pass": 5, "fail": 2, "not_known": 1, "not_applicable": 2},
         "failures": {"high": 1, "medium": 0, "low": 1},
+        "clients": {
+            "number": 0,
+            "by_worst": {"high": 0, "medium": 0, "low": 0, "none": 0},
+            "results": {"pass": 0, "fail": 0, "not_known": 0, "not_applicable": 0},
+            "failures": {"high": 0, "medium": 0, "low": 0},
+        },
     }
+    assert (found["clients"], [check["id"] for check in found["client_checks"]]) == ([], list(CLIENT_CHECKS))
     assert json.loads(json.dumps(found)) == found
     assert refuse_foreign(found) is None  # type: ignore[func-returns-value]
 
@@ -302,7 +310,8 @@ def test_an_audit_against_itself_changed_nothing() -> None:
     changed = found["changes"]
     nothing = ("new_servers", "gone_servers", "standings", "new_failures", "mended", "no_longer_known")
     assert {key: changed[key] for key in nothing} == {key: [] for key in nothing}
-    assert set(changed) == {"since", *nothing}
+    assert set(changed) == {"since", "clients", *nothing}
+    assert changed["clients"] is None
     assert lines(found)[-1] == "Since 2026-11-21T12:00:00Z: 0 new failures, 0 mended."
 
 
@@ -325,6 +334,10 @@ def test_an_audit_against_itself_changed_nothing() -> None:
         (lambda found: found | {"servers": [server("x", findings=[finding("a", "perhaps")])]}, "it is damaged: what it has of x"),
         (lambda found: found | {"servers": [server("x", findings=[finding("a", severity="grave")])]}, "it is damaged: what it has of x"),
         (lambda found: found | {"servers": [server("x", downstream_servers=["y"])]}, "it is damaged: what it has of x"),
+        (lambda found: found | {"servers": [server("x", traffic={"since": "never"})]}, "it is damaged: what it has of x"),
+        (lambda found: found | {"clients": {}}, "it is damaged: its clients are no list"),
+        (lambda found: found | {"clients": [{"findings": []}]}, "it is damaged: a client in it has no name"),
+        (lambda found: found | {"clients": [{"name": "pc1", "findings": [{"check": "a"}]}]}, "it is damaged: what it has of pc1"),
     ],
 )
 def test_what_is_no_audit_is_refused_and_nothing_else_comes_of_it(spoil: Any, said: str) -> None:

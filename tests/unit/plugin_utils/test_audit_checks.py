@@ -139,6 +139,7 @@ def test_a_healthy_server_passes_every_check_that_concerns_it() -> None:
         "certificate_ready": "not_applicable",
         "certificate_ready_trusted": "not_applicable",
         "authorities_trusted": "not_applicable",
+        "turned_away": "not_applicable",
     }
     assert found["upstream_tls"].reason == "it synchronizes from Microsoft Update"
 
