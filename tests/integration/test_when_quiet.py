@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,6 +72,11 @@ def kept(one: Run) -> Any:
     assert one.code == 0, one.output
     assert "Traceback" not in one.output
     return one.of("Keep the result")["ansible_facts"]["https_server_result"]
+
+
+def report(fleet: Controller, run: Run) -> Any:
+    """The audit that a rollout left."""
+    return json.loads((fleet.folder / run.of("Report what is there now, and what it was")["files"]["audit.json"]).read_text(encoding="utf-8"))
 
 
 def quietly(lab: Lab, name: str = "wsus01", **log_of: Any) -> None:
@@ -195,6 +201,19 @@ def test_a_rollout_requires_tls_where_it_is_quiet_and_goes_on_every_night(contro
     assert last.code == 0
     assert "Nothing is left to do: every server requires TLS." in said(last)
     assert not last.changed
+
+    quietly(fleet.lab, "wsus03", files=log(line(datetime.now(UTC), "10.1.0.8", port=8530, status="403 4")))
+    day_after = rollout(fleet, wsus_require_tls="when_quiet")
+    assert "wsus03: Turned away in the last 7 days, because they came over plain HTTP: 10.1.0.8" in said(day_after)
+    found = {server["name"]: server for server in report(fleet, day_after)["servers"]}
+    assert found["wsus02"]["traffic"]["over_tls"] == 1
+    findings = {name: one for name, server in found.items() for one in server["findings"] if one["check"] == "turned_away"}
+    assert {name: (one["result"], one["severity"]) for name, one in findings.items()} == {
+        "wsus01": ("pass", "medium"),
+        "wsus02": ("pass", "medium"),
+        "wsus03": ("fail", "medium"),
+    }
+    assert [one["traffic"] for one in report(fleet, rollout(fleet, wsus_require_tls=True))["servers"]] == [None] * 3, "nobody asked for it"
 
 
 def test_a_rollout_from_nothing_offers_and_waits(controller: Start) -> None:
