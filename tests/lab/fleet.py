@@ -143,6 +143,7 @@ class Server(Member):
     :param tls: the versions of TLS that its ports take, `["1.0", "1.1", "1.2"]`, without a gap; Schannel's settings in its registry say the
         same. None: 1.2 and 1.3, and the registry says nothing
     :param stage: how far it is already: `http`, `offered` (bound and configuressl run), `required`
+    :param log_seconds: how late a request is in the site's log; IIS takes up to a minute
     :param downstream_listed: whether its upstream already lists it, with a synchronization an hour ago
     """
 
@@ -158,6 +159,7 @@ class Server(Member):
     downstream_listed: bool = True
     configuration_manager: bool = False
     cold_pool: ColdPool = field(default_factory=ColdPool)
+    log_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Host:
         self._loop = loop
         self._endpoint = Endpoint(self)
         self._winrm = Listener(address, winrm_port, self._endpoint, context)
-        self._site = Site(address, server.cold_pool if isinstance(server, Server) else None)
+        self._site = Site(machine, address, server.cold_pool if isinstance(server, Server) else None)
         self._up = False
         self._trips: dict[str, Trip] = {}
         self._restart_after: Command | None = None

@@ -22,7 +22,8 @@ MAX_BODY = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `headers` by lower-case name; `tls` says how it came; `size` is what it took on the wire, in bytes before TLS."""
+    """One request. `headers` by lower-case name; `tls` says how it came; `size` is what it took on the wire, in bytes before TLS; `peer` is the
+    address that it came from."""
 
     method: str
     path: str
@@ -31,6 +32,7 @@ class Request:
     tls: bool
     port: int
     size: int
+    peer: str = ""
 
     @property
     def host(self) -> str:
@@ -40,10 +42,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
+    """An answer. `substatus` is what IIS writes beside the status in its log: 403.4 has 4."""
+
     status: int
     body: bytes = b""
     content_type: str = "text/html"
     headers: dict[str, str] = field(default_factory=dict)
+    substatus: int = 0
 
     def encode(self, head_only: bool = False) -> bytes:
         lines = [
@@ -63,7 +68,7 @@ class BadRequest(Exception):
     """What came is not HTTP."""
 
 
-async def read_request(reader: asyncio.StreamReader, tls: bool, port: int) -> Request | None:
+async def read_request(reader: asyncio.StreamReader, tls: bool, port: int, peer: str = "") -> Request | None:
     """The next request on a connection, or None at its end.
 
     :raises BadRequest: for what is not HTTP, or too large
@@ -92,7 +97,7 @@ async def read_request(reader: asyncio.StreamReader, tls: bool, port: int) -> Re
         body = await reader.readexactly(int(length))
     except asyncio.IncompleteReadError:
         return None
-    return Request(parts[0], parts[1], headers, body, tls, port, len(head) + len(body))
+    return Request(parts[0], parts[1], headers, body, tls, port, len(head) + len(body), peer)
 
 
 def drop(writer: asyncio.StreamWriter) -> None:
@@ -155,9 +160,10 @@ class Listener:
             await reader.read(1)
             drop(writer)
             return
+        peer = str((writer.get_extra_info("peername") or ("",))[0])
         while True:
             try:
-                request = await read_request(reader, self._tls is not None, self.port)
+                request = await read_request(reader, self._tls is not None, self.port, peer)
             except BadRequest as error:
                 writer.write(Response(400, str(error).encode(), headers={"Connection": "close"}).encode())
                 return

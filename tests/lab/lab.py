@@ -23,6 +23,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,6 +118,8 @@ class Lab:
             for name, document in documents(self.fleet, self.authorities).items():
                 machine = Machine(document, name=name, user=_USER, network=names, wait=self._wait)
                 member = self.fleet.members[name]
+                if isinstance(member, Server):
+                    machine.site_log.late = timedelta(seconds=member.log_seconds)
                 names.join(machine, addresses[name], self._names(member))
                 host = Host(
                     self,
@@ -288,6 +291,17 @@ class Lab:
         machine = self.machine(name)
         with machine.lock:
             refresh_group_policies(machine)
+
+    def logs(self, name: str) -> dict[str, str]:
+        """What the WSUS site of a server has written into its logs, by path."""
+        machine = self.machine(name)
+        return machine.site_log.files(machine.now())
+
+    def purge_logs(self, name: str, before: date) -> None:
+        """Remove the logs of the days before one."""
+        machine = self.machine(name)
+        machine.site_log.files(machine.now())
+        machine.site_log.purge(before)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many trips there were, by server and module."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .disk import Disk
+from .site_log import SiteLog
 
 if TYPE_CHECKING:
     from .update_agent import Search
@@ -71,6 +72,9 @@ class Network(Protocol):
     def start_search(self, machine: Machine) -> None:
         """Have MACHINE's update agent search by itself, in the background. May be called with the machine's lock held."""
 
+    def called_itself(self, machine: Machine, site: dict[str, Any], port: int) -> None:
+        """A program on MACHINE called WSUS' own API, at PORT of SITE of its document, and was answered. The machine's lock may be held."""
+
     def certification_authority(self, machine: Machine) -> CertificationAuthority | None:
         """The enterprise CA of MACHINE's domain, or None; one of the document's own (`ca`) comes before it."""
 
@@ -79,7 +83,7 @@ class Network(Protocol):
 
 
 class Machine:
-    """A machine: its document and its disk, and a lock to hold while reading or changing them.
+    """A machine: its document, its disk and the log of its site, and a lock to hold while reading or changing the first two.
 
     USER is who the controller connects as. WAIT is how the machine spends time (seconds) where Windows makes a caller wait.
     """
@@ -95,6 +99,7 @@ class Machine:
     ) -> None:
         self.document = document
         self.disk = Disk(user)
+        self.site_log = SiteLog()
         self.lock = threading.RLock()
         self.network = network
         self.name = name

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 
 from . import update_agent
 from .engine import WindowsError, certificates, registry, unreachable
+from .engine.traffic import log_folder
 from .machine import CertificationAuthority, Machine, format_time
+from .site_log import Line, logged_address
 from .tls import base64_of, build_chain, certificate_of, client_context, name_fits, sent_certificates
 
 _COMPUTER = r"HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
@@ -37,11 +39,6 @@ class Listening(Protocol):
 
     def in_background(self, work: Callable[[], None], after: float) -> None:
         """Do WORK in a while (seconds)."""
-
-
-def logged_address(address: str) -> str:
-    """A machine's address as WSUS and the site's log write it: 10. in place of 127., which on Windows means the machine itself."""
-    return f"10.{address[4:]}" if address.startswith("127.") else address
 
 
 class SynchronizationFailed(Exception):
@@ -133,6 +130,14 @@ class LabNetwork:
     def start_search(self, machine: Machine) -> None:
         self._lab.in_background(lambda: self._lab.searched(update_agent.search(machine, self)), 0.0)
 
+    def called_itself(self, machine: Machine, site: dict[str, Any], port: int) -> None:
+        folder, own = log_folder(site), "127.0.0.1"
+        if folder is not None:
+            # Windows authentication: who asks is wanted to be known first.
+            for status, substatus, win32 in ((401, 2, 5), (200, 0, 0)):
+                page = "/ApiRemoting30/WebService.asmx"
+                machine.site_log.add(Line(folder, machine.now(), own, "POST", page, port, own, None, status, substatus, win32))
+
     def start_synchronization(self, machine: Machine) -> None:
         with machine.lock:
             wsus = machine.document["wsus"]
@@ -210,7 +215,7 @@ class LabNetwork:
     def _ask_upstream(self, machine: Machine, source: dict[str, Any]) -> None:
         for path in _UPSTREAM_SERVICES:
             with self._connected(machine, source["name"], source["port"], source["ssl"]) as connection:
-                status = _get(connection, source["name"], path)
+                status = _post(connection, source["name"], path)
             if status != 200:
                 raise SynchronizationFailed(f"The request failed with HTTP status {status}: {_REASONS.get(status, 'Error')}.")
 
@@ -271,10 +276,11 @@ def _note(known: list[dict[str, Any]], entry: dict[str, Any]) -> None:
     known.append(entry)
 
 
-def _get(connection: socket.socket, host: str, path: str) -> int:
-    """GET a page; its status."""
+def _post(connection: socket.socket, host: str, path: str) -> int:
+    """Call a web service; its status."""
     try:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii", "replace"))
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode("ascii", "replace"))
         received = b""
         while b"\r\n" not in received:
             data = connection.recv(4096)

@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .engine import http_sys, iis, registry
 from .engine.certificates import find, listed
+from .engine.traffic import log_folder
 from .http import Listener, Request, Response
 from .machine import Machine
+from .site_log import Line, logged_address
 from .tls import VERSIONS, Served, Versions, build_chain, certificate_of, choosing_context
 
 #: The page behind each of the five services that must require TLS, and two that must not [BP, CFG].
@@ -30,6 +33,8 @@ SERVICES = {
     "reportingwebservice": "reportingwebservice.asmx",
 }
 _FILES = {"content": "anonymouscheckfile.txt", "selfupdate": "wuident.cab"}
+#: ERROR_ACCESS_DENIED, which IIS logs beside a status that refuses.
+_ACCESS_DENIED = 5
 #: What Schannel's server side has on where the registry says nothing.
 _ON_BY_DEFAULT = ("1.2", "1.3")
 
@@ -77,12 +82,14 @@ class Snapshot:
     """What a machine's document says about its sites at one time.
 
     :param bindings: port and host name of the WSUS site's own bindings
+    :param log_folder: where the WSUS site's log goes; None: it is not logged
     :param applications: by first segment of the path, lower case
     :param generation: another one after each start of the pool
     :param start: another one after each start of the site
     """
 
     ports: tuple[Port, ...] = ()
+    log_folder: str | None = None
     bindings: frozenset[tuple[int, str]] = frozenset()
     applications: tuple[tuple[str, Application], ...] = ()
     service_runs: bool = True
@@ -101,6 +108,7 @@ def snapshot(machine: Machine) -> Snapshot:
         wsus = next((site for site in started if site["id"] == registry.setup_value(machine, "IISTargetWebSiteIndex")), None)
         return Snapshot(
             ports=_ports(machine, started),
+            log_folder=log_folder(wsus) if wsus else None,
             bindings=frozenset(_place(one) for one in iis.bindings(wsus)) if wsus else frozenset(),
             applications=tuple(_applications(machine, configuration, wsus)) if wsus else (),
             service_runs=iis.service_running(machine, "WsusService"),
@@ -190,7 +198,8 @@ def _is_on(machine: Machine, number: str) -> bool:
 class Site:
     """The listeners of one machine, and what they answer. Belongs to the event loop."""
 
-    def __init__(self, address: str, cold: ColdPool | None = None) -> None:
+    def __init__(self, machine: Machine, address: str, cold: ColdPool | None = None) -> None:
+        self._machine = machine
         self._address = address
         self._cold = cold or ColdPool()
         self._snapshot = Snapshot()
@@ -241,24 +250,47 @@ class Site:
         return Listener(self._address, port.number, self.answer, mute=True)
 
     async def answer(self, request: Request) -> Response:
-        """Answer one request, as http.sys, IIS and WSUS do one after the other."""
-        now = self._snapshot
-        if not {(request.port, ""), (request.port, request.host)} & now.bindings:
-            return Response(200, b"another site")
+        """Answer one request, as http.sys, IIS and WSUS do one after the other. What IIS answers is in the site's log."""
+        now, began = self._snapshot, time.monotonic()
+        ours = bool({(request.port, ""), (request.port, request.host)} & now.bindings)
+        response, by_driver = await self._answered(request, now, ours)
+        if ours and not by_driver and now.log_folder is not None:
+            self._machine.site_log.add(
+                Line(
+                    now.log_folder,
+                    self._machine.now(),
+                    logged_address(self._address),
+                    request.method,
+                    request.path,
+                    request.port,
+                    logged_address(request.peer),
+                    request.headers.get("user-agent"),
+                    response.status,
+                    response.substatus,
+                    _ACCESS_DENIED if response.status in {401, 403} else 0,
+                    round((time.monotonic() - began) * 1000),
+                )
+            )
+        return response
+
+    async def _answered(self, request: Request, now: Snapshot, ours: bool) -> tuple[Response, bool]:
+        """The answer, and whether it is http.sys' own."""
+        if not ours:
+            return Response(200, b"another site"), False
         segments = request.path.partition("?")[0].strip("/").lower().split("/")
         application = dict(now.applications).get(segments[0])
         if application is None:
-            return Response(404 if segments[0] else 200)
+            return Response(404 if segments[0] else 200), False
+        if not application.pool_runs:
+            return Response(503), True
         refused = await self._refusal(application, request.tls)
-        return refused or self._content(segments)
+        return refused or self._content(segments), False
 
     async def _refusal(self, application: Application, tls: bool) -> Response | None:
-        if not application.pool_runs:
-            return Response(503)
         if application.flags & iis.ACCESS_FLAGS["Ssl"] and not tls:
-            return Response(403, b"403.4: SSL is required to view this resource.")
+            return Response(403, b"403.4: SSL is required to view this resource.", substatus=4)
         if application.flags & iis.ACCESS_FLAGS["SslRequireCert"]:
-            return Response(403, b"403.7: A client certificate is required.")
+            return Response(403, b"403.7: A client certificate is required.", substatus=7)
         self._requests += 1
         if self._requests <= self._cold.unavailable:
             return Response(503)
@@ -274,7 +306,7 @@ class Site:
             if not self._snapshot.service_runs:
                 return Response(503)
             if name == "apiremoting30":
-                return Response(401, headers={"WWW-Authenticate": "Negotiate"})
+                return Response(401, headers={"WWW-Authenticate": "Negotiate"}, substatus=2)
             return Response(200, b"<html><body>WSUS web service</body></html>")
         if name == "content" and not self._snapshot.has_content:
             return Response(404)

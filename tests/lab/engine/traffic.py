@@ -1,6 +1,7 @@
 # Copyright: (c) 2026, securepatch.wsus contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who came over plain HTTP, from the site's W3C logs (`files` of the document, by path), and which clients WSUS has not seen."""
+"""Who came over plain HTTP, from the site's W3C logs (`files` of the document, by path, and what its site
+wrote since), and which clients WSUS has not seen."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ def read_traffic(machine: Machine, days: int, absent_days: int) -> dict[str, Any
         since = now - timedelta(days=days)
         site = iis.wsus_site(machine)
         log = iis.site_log(site)
-        folder = _join(log["directory"].replace("%SystemDrive%", "C:"), f"W3SVC{site['id']}")
+        folder = _folder(site)
         state: dict[str, Any] = {
             "logged": log["enabled"] and log["format"] == "W3c",
             "folder": folder,
@@ -51,6 +52,16 @@ def read_traffic(machine: Machine, days: int, absent_days: int) -> dict[str, Any
     return {**state, **read.state()}
 
 
+def log_folder(site: dict[str, Any]) -> str | None:
+    """Where IIS writes a site's W3C logs; None where it writes none."""
+    log = iis.site_log(site)
+    return _folder(site) if log["enabled"] and log["format"] == "W3c" else None
+
+
+def _folder(site: dict[str, Any]) -> str:
+    return _join(iis.site_log(site)["directory"].replace("%SystemDrive%", "C:"), f"W3SVC{site['id']}")
+
+
 def _join(folder: str, name: str) -> str:
     separator = "\\" if "\\" in folder or re.match(r"^[A-Za-z]:", folder) else "/"
     return folder.rstrip("\\/") + separator + name
@@ -59,7 +70,11 @@ def _join(folder: str, name: str) -> str:
 def _logs(machine: Machine, folder: str) -> list[str]:
     start = re.sub(r"\\", "/", folder).casefold() + "/"
     found = []
-    for path, text in machine.document.get("files", {}).items():
+    files: dict[str, str] = dict(machine.document.get("files", {}))
+    for path, text in machine.site_log.files(machine.now()).items():
+        # What the document has of the same day was there before.
+        files[path] = files.get(path, "") + text
+    for path, text in files.items():
         name = re.sub(r"\\", "/", path)
         if name.casefold().startswith(start) and "/" not in name[len(start) :] and name.endswith(".log"):
             found.append((path, text))

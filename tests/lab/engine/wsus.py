@@ -27,12 +27,15 @@ def connect(machine: Machine) -> dict[str, Any]:
         port, thumbprint = _local_endpoint(machine)
         site = _reach(machine, port, tls=True, thumbprint=thumbprint)
     else:
-        site = _reach(machine, registry.setup_value(machine, "PortNumber") or 8530, tls=False, thumbprint=None)
+        port = registry.setup_value(machine, "PortNumber") or 8530
+        site = _reach(machine, port, tls=False, thumbprint=None)
     pool = next((one["pool"] for one in site["applications"] if one["path"] == "/ApiRemoting30"), None)
     if pool is None:
         raise invalid_operation("Sequence contains no matching element")
     if machine.document["iis"]["application_pools"].get(pool, {}).get("state", "Started") != "Started":
         raise web_error("The request failed with HTTP status 503: Service Unavailable.")
+    if machine.network is not None:
+        machine.network.called_itself(machine, site, port)
     return _wsus(machine)
 
 

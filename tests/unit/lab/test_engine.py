@@ -88,6 +88,9 @@ class Recorder:
     def start_synchronization(self, machine: Machine) -> None:
         self._note("synchronize", machine)
 
+    def called_itself(self, machine: Machine, site: dict[str, Any], port: int) -> None:
+        """Nobody waits for it."""
+
     def start_search(self, machine: Machine) -> None:
         self._note("search", machine)
 
