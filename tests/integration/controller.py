@@ -65,6 +65,9 @@ class Controller:
             playbook = str(path)
         variables = {"https_server_backup_dir": str(self.folder / "backup"), "downstream_backup_dir": str(self.folder / "backup"), **variables}
         command = [str(Path(sys.executable).parent / "ansible-playbook"), playbook, "--inventory", str(self.lab.inventory)]
+        if self.lab.clock.ahead:
+            # The controller lives in the lab's time.
+            command = [sys.executable, str(ROOT / "tests" / "tooling" / "ahead.py"), str(self.lab.clock.ahead.total_seconds()), *command]
         command += ["--extra-vars", json.dumps(variables), *arguments]
         done = subprocess.run(command, env=self.environment(results), cwd=self.folder, capture_output=True, text=True, check=False, timeout=600)
         lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]

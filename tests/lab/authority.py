@@ -232,11 +232,13 @@ class Authority:
         days: float = 365,
         server_authentication: bool | None = True,
         common_name: str | None = None,
+        now: datetime | None = None,
     ) -> x509.Certificate:
         """Issue what a request (PKCS #10, PEM) asks for: its key, its subject, its names.
 
         dns_names, common_name: instead of those of the request; no names at all give a certificate without the SAN extension.
-        days: how long it is valid from now on; less than 0: it ended then. It begins ten minutes earlier, as a Windows CA has it.
+        days: how long it is valid from NOW on (aware; None: the real time); less than 0: it ended then. It begins ten minutes earlier, as a
+        Windows CA has it, and never later than the real time: TLS libraries have no other.
         :raises ValueError: for what is no request, or one whose signature is not its key's
         """
         # certreq writes NEW CERTIFICATE REQUEST, which the library does not read.
@@ -244,13 +246,14 @@ class Authority:
         key = asked.public_key()
         if not asked.is_signature_valid or not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
             raise ValueError("The request is not signed with its own key, or that is neither RSA nor elliptic.")
-        now = datetime.now(UTC).replace(microsecond=0)
+        real = datetime.now(UTC).replace(microsecond=0)
+        now = real if now is None else now.replace(microsecond=0)
         end = now + timedelta(days=days)
         return self._signed(
             asked.subject if common_name is None else _subject(common_name),
             key,
             requested_names(asked) if dns_names is None else [x509.DNSName(name) for name in dns_names],
-            not_before=min(now, end) - timedelta(minutes=10),
+            not_before=min(now, real, end) - timedelta(minutes=10),
             not_after=end,
             server_authentication=server_authentication,
         )

@@ -480,12 +480,13 @@ def domain_ca(fleet: Fleet, authorities: Authorities) -> DomainCA | None:
     return DomainCA(authorities.lab, f"CA01.{fleet.domain}\\{name}", fleet.ca, refused)
 
 
-def documents(fleet: Fleet, authorities: Authorities) -> dict[str, Document]:
-    """The machines' documents, by name."""
+def documents(fleet: Fleet, authorities: Authorities, now: datetime | None = None) -> dict[str, Document]:
+    """The machines' documents, by name, as they are at a time: aware; None is the real one."""
     found = {}
-    domain = _domain(fleet)
+    now = now or datetime.now(UTC)
+    domain = _domain(fleet, now)
     for name, member in fleet.members.items():
-        document = _document(fleet, member, authorities)
+        document = _document(fleet, member, authorities, now)
         if isinstance(member, Server):
             _convert(document, fleet.known_as(member), member)
         found[name] = _merged(document, member.state)
@@ -514,11 +515,11 @@ def server_id(fleet: Fleet, server: Server) -> str:
     return str(uuid5(NAMESPACE_DNS, fleet.host_name(server)))
 
 
-def _domain(fleet: Fleet) -> Document:
+def _domain(fleet: Fleet, now: datetime) -> Document:
     """The domain's group policies, as the Group Policy cmdlets give them; empty where the fleet has none."""
     if not fleet.group_policies:
         return {}
-    month_ago = format_time(datetime.now(UTC) - timedelta(days=30))
+    month_ago = format_time(now - timedelta(days=30))
     policies = {
         one.name: {
             "guid": str(uuid5(NAMESPACE_DNS, f"{one.name}.{fleet.domain}")),
@@ -551,11 +552,11 @@ def _text(text: str) -> dict[str, Any]:
     return {"kind": "String", "data": text}
 
 
-def _document(fleet: Fleet, member: Member, authorities: Authorities) -> Document:
+def _document(fleet: Fleet, member: Member, authorities: Authorities, now: datetime) -> Document:
     build, revision = member.build.split(".")
     document: Document = {
         "computer": {
-            "boot_time": format_time(datetime.now(UTC) - timedelta(days=20)),
+            "boot_time": format_time(now - timedelta(days=20)),
             "domain_member": member.domain_member,
             **({} if member.group_policy_cmdlets else {"group_policy_cmdlets": False}),
             "disks": [
@@ -571,10 +572,10 @@ def _document(fleet: Fleet, member: Member, authorities: Authorities) -> Documen
                 "ProductName": _text(f"Windows Server {_PRODUCTS.get(build, '2022')} Standard"),
             },
         },
-        "certificates": _stores(fleet, member, authorities),
+        "certificates": _stores(fleet, member, authorities, now),
         "services": {},
     }
-    more = _role(fleet, member) if isinstance(member, Server) else _told(member) if isinstance(member, Client) else {}
+    more = _role(fleet, member, now) if isinstance(member, Server) else _told(member) if isinstance(member, Client) else {}
     merged: Document = _merged(document, more)
     return merged
 
@@ -590,7 +591,7 @@ def _told(client: Client) -> Document:
     return {"registry": keys}
 
 
-def _role(fleet: Fleet, server: Server) -> Document:
+def _role(fleet: Fleet, server: Server, now: datetime) -> Document:
     """What the WSUS role adds to a machine."""
     http, https = server.ports
     version = f"10.0.{server.build}"
@@ -630,7 +631,7 @@ def _role(fleet: Fleet, server: Server) -> Document:
             "locations": {},
         },
         "services": {"WsusService": "Running", "W3SVC": "Running", "WAS": "Running"},
-        "wsus": _wsus(fleet, server, version),
+        "wsus": _wsus(fleet, server, version, now),
     }
 
 
@@ -641,21 +642,21 @@ def _schannel(server: Server) -> Document:
     return {f"{registry.SCHANNEL}\\TLS {one}\\Server": {"Enabled": _dword(int(one in server.tls))} for one in VERSIONS}
 
 
-def _stores(fleet: Fleet, member: Member, authorities: Authorities) -> dict[str, Any]:
+def _stores(fleet: Fleet, member: Member, authorities: Authorities, now: datetime) -> dict[str, Any]:
     trusted = [getattr(authorities, name) for name in member.trusts]
     issuing = (authorities.lab, authorities.other) if member.intermediates else ()
     return {
-        "My": _personal(fleet, member, authorities) if isinstance(member, Server) else {},
+        "My": _personal(fleet, member, authorities, now) if isinstance(member, Server) else {},
         "Root": {thumbprint(one.chain[-1]): _public(one.chain[-1]) for one in trusted},
         "CA": {thumbprint(one.certificate): _public(one.certificate) for one in issuing},
         "Request": {},
     }
 
 
-def _personal(fleet: Fleet, server: Server, authorities: Authorities) -> dict[str, Any]:
+def _personal(fleet: Fleet, server: Server, authorities: Authorities, now: datetime) -> dict[str, Any]:
     personal = {}
     for wish in _wishes(fleet, server):
-        issued = _issue(fleet, server, wish, getattr(authorities, wish.authority))
+        issued = _issue(fleet, server, wish, getattr(authorities, wish.authority), now)
         entry: dict[str, Any] = {
             "der": issued.der_base64,
             "has_private_key": wish.private_key != "none",
@@ -671,15 +672,16 @@ def _public(certificate: Any) -> dict[str, Any]:
     return {"der": base64_of(certificate), "has_private_key": False, "friendly_name": ""}
 
 
-def _issue(fleet: Fleet, server: Server, wish: Wish, authority: Authority) -> Issued:
+def _issue(fleet: Fleet, server: Server, wish: Wish, authority: Authority, now: datetime) -> Issued:
     name = fleet.known_as(server)
     own = (name,) if name == fleet.host_name(server) else (name, fleet.host_name(server))
-    now = datetime.now(UTC).replace(microsecond=0)
+    real, now = (one.replace(microsecond=0) for one in (datetime.now(UTC), now))
     end = now + timedelta(days=wish.days)
     return authority.issue(
         common_name=wish.common_name or name,
         dns_names=own if wish.dns_names is None else wish.dns_names,
-        not_before=min(now, end) - timedelta(days=30),
+        # TLS libraries know the real time alone: it begins before that as well.
+        not_before=min(now, real, end) - timedelta(days=30),
         not_after=end,
         key=wish.key or fleet.key,
         server_authentication=wish.server_authentication,
@@ -687,8 +689,8 @@ def _issue(fleet: Fleet, server: Server, wish: Wish, authority: Authority) -> Is
     )
 
 
-def _wsus(fleet: Fleet, server: Server, version: str) -> dict[str, Any]:
-    hour_ago = format_time(datetime.now(UTC) - timedelta(hours=1))
+def _wsus(fleet: Fleet, server: Server, version: str, now: datetime) -> dict[str, Any]:
+    hour_ago = format_time(now - timedelta(hours=1))
     upstream = fleet.servers[server.upstream] if server.upstream is not None else None
     source: dict[str, Any] = {"microsoft_update": True, "name": "", "port": 8530, "ssl": False, "replica": False}
     if upstream is not None:

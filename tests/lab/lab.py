@@ -21,16 +21,17 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
+from .clock import Clock, Event, Schedule
 from .domain_ca import DomainCA
-from .engine import refresh_group_policies
+from .engine import WindowsError, refresh_group_policies
 from .faults import Drop, ServerFaults, When
 from .faults import Faults as _Faults
 from .fleet import Authorities, Fleet, Member, Server, documents, domain_ca, load
@@ -68,14 +69,17 @@ class Lab:
     :param folder: where the inventory and the CA's certificate go; made where it is not there
     :param network: the servers' addresses, IPv4 loopback; two labs at one time need two networks
     :param log: a file that gets one line of JSON for every trip
+    :param ahead: how far its clock is ahead of the real time when it comes up
     :raises FleetError: for a fleet that cannot be
     :raises LabError: on entering, for an address or port that cannot be had
 
     `inventory` (a file), `ca_file` (the root of the lab's CA), `ca_chain_file` (its issuing CA and its root), `other_ca_file` (of the one that
-    nobody trusts), `authorities` (to issue by hand), `trips`, `raw_commands`, `searches` (every search for updates that has ended).
+    nobody trusts), `authorities` (to issue by hand), `trips`, `raw_commands`, `searches` (every search for updates that has ended), `clock`.
     """
 
-    def __init__(self, fleet: Path | Mapping[str, Any], *, folder: Path, network: str = "127.0.1.0/24", log: Path | None = None) -> None:
+    def __init__(
+        self, fleet: Path | Mapping[str, Any], *, folder: Path, network: str = "127.0.1.0/24", log: Path | None = None, ahead: timedelta = timedelta()
+    ) -> None:
         self.fleet: Fleet = load(fleet)
         self.folder = folder
         self.inventory = folder / "inventory.yml"
@@ -86,8 +90,11 @@ class Lab:
         self.trips: list[Trip] = []
         self.raw_commands: list[RawCommand] = []
         self.searches: list[Search] = []
+        self.clock = Clock(ahead)
         self.faults = _Faults()
         self._ca = domain_ca(self.fleet, self.authorities)
+        if self._ca is not None:
+            self._ca.clock = self.clock.now
         self._network = network
         self._log_file = log
         self._lock = threading.Lock()
@@ -113,10 +120,11 @@ class Lab:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab", daemon=True)
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="lab")
         self._thread.start()
+        self._schedule = Schedule(self.fleet.clients.values(), self.clock.now())
         self._network_inside = names = LabNetwork(self, self.fleet.synchronization_seconds, self._ca)
         try:
-            for name, document in documents(self.fleet, self.authorities).items():
-                machine = Machine(document, name=name, user=_USER, network=names, wait=self._wait)
+            for name, document in documents(self.fleet, self.authorities, self.clock.now()).items():
+                machine = Machine(document, name=name, user=_USER, network=names, wait=self._wait, clock=self.clock.now)
                 member = self.fleet.members[name]
                 if isinstance(member, Server):
                     machine.site_log.late = timedelta(seconds=member.log_seconds)
@@ -302,6 +310,34 @@ class Lab:
         machine = self.machine(name)
         machine.site_log.files(machine.now())
         machine.site_log.purge(before)
+
+    def advance(self, hours: float = 0.0, *, until: datetime | None = None) -> None:
+        """Let so many hours go by, or the time until then, at once: what the clients do in it they do for real, in order, one after the other.
+
+        Clients search every `searches` hours, refresh their group policies every 90 to 120 minutes, and are away when they are. A client that
+        is away refreshes nothing; the search that it missed it makes up for when it is back.
+        """
+        target = until if until is not None else self.clock.now() + timedelta(hours=hours)
+        while not self._stopping.is_set() and (event := self._schedule.next(target)) is not None:
+            self.clock.set_forward(event.when)
+            self._happen(event)
+        self.clock.set_forward(target)
+
+    def _happen(self, event: Event) -> None:
+        host = self._hosts[event.client]
+        if event.what == "leave":
+            host.away = True
+            self._on_loop(host.power_off())
+        elif event.what == "return":
+            if not self.faults.of(event.client).unreachable:
+                self._on_loop(host.power_on())
+        elif host.away:
+            return
+        elif event.what == "search":
+            self.search(event.client)
+        else:
+            with suppress(WindowsError):
+                self.refresh(event.client)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many trips there were, by server and module."""

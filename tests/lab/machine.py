@@ -82,10 +82,14 @@ class Network(Protocol):
         """The document may be another: called after every commit and primitive, a failed one as well (it may have done a part)."""
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Machine:
     """A machine: its document, its disk and the log of its site, and a lock to hold while reading or changing the first two.
 
-    USER is who the controller connects as. WAIT is how the machine spends time (seconds) where Windows makes a caller wait.
+    USER is who the controller connects as. CLOCK is the time. WAIT is how the machine spends time (seconds) where Windows makes a caller wait.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Machine:
         user: str = "Administrator",
         network: Network | None = None,
         wait: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.document = document
         self.disk = Disk(user)
@@ -104,13 +109,14 @@ class Machine:
         self.network = network
         self.name = name
         self.wait = wait
+        self._clock = clock
         # What a task that a module started has left to be read by a later trip, by the name of its pipe.
         self.pipes: dict[str, list[dict[str, Any]]] = {}
 
     def now(self) -> datetime:
         """The machine's time, UTC: its `clock` where it has one."""
         clock = self.document.get("clock")
-        return parse_time(clock) if clock else datetime.now(UTC)
+        return parse_time(clock) if clock else self._clock()
 
 
 def parse_time(text: str) -> datetime:
