@@ -240,7 +240,8 @@ def _two_servers(named: Sequence[tuple[str, Policy]]) -> Iterator[str]:
     that is not named, or named by its short name only, may be any that fits."""
     by_name: dict[str, list[tuple[str, Policy]]] = {}
     for ring, policy in named:
-        by_name.setdefault(policy.gpo.casefold(), []).append((ring, policy))
+        if policy.names:  # one that names nothing has been told already
+            by_name.setdefault(policy.gpo.casefold(), []).append((ring, policy))
     for entries in by_name.values():
         if len(entries) > 1:
             yield from _same_name(entries)

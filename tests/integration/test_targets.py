@@ -24,6 +24,8 @@ from tests.lab.machine import Machine
 TARGETS = sorted(path.parent for path in (Path(__file__).parent / "targets").glob("*/fleet.yml"))
 EVERY_CORE = {"wsus_server_info", "wsus_ssl_binding", "wsus_restart", "https_server", "certificate", "trust"}
 
+#: Targets whose hosts are clients, one after the other; all others are for servers.
+FOR_CLIENTS = {"clients"}
 ON_THE_CONTROLLER = {"securepatch.wsus.report", "securepatch.wsus.wsus_endpoint_check"}
 
 
@@ -69,7 +71,8 @@ def test_every_module_and_role_has_a_target() -> None:
 @pytest.mark.parametrize("target", [_named(target) for target in TARGETS])
 def test_target(target: Path, controller: Callable[..., Controller], executed: list[Executed]) -> None:
     fleet = controller(target / "fleet.yml")
-    run = fleet.playbook([{"hosts": "wsus_servers", "gather_facts": False, "roles": [target.name]}])
+    hosts = {"hosts": "wsus_clients", "serial": 1} if target.name in FOR_CLIENTS else {"hosts": "wsus_servers"}
+    run = fleet.playbook([{**hosts, "gather_facts": False, "roles": [target.name]}])
     assert run.code == 0, run.output
     assert not run.unreachable
     assert "Traceback" not in run.output
