@@ -16,6 +16,8 @@ from typing import Any
 from .client import Findings, sources_problem
 
 UPDATE_ERRORS = {
+    "80070422": ("ERROR_SERVICE_DISABLED", "the machine's service Windows Update is disabled"),
+    "80244011": ("WU_E_PT_SUS_SERVER_NOT_SET", "no valid server is set: WUServer and WUStatusServer, the same, and UseWUServer"),
     "80244017": ("WU_E_PT_HTTP_STATUS_DENIED", "HTTP 401: the web service or a proxy wants a user"),
     "80244018": ("WU_E_PT_HTTP_STATUS_FORBIDDEN", "HTTP 403: it still comes over HTTP where TLS is required, or a proxy refused it"),
     "80244019": ("WU_E_PT_HTTP_STATUS_NOT_FOUND", "HTTP 404: a web server answers there, and it is not WSUS"),
