@@ -22,7 +22,8 @@ from .state import Refusal
 from .update_url import read_url, refuse_other_server
 
 CLIENTS, SERVERS = "wsus_clients", "wsus_servers"
-CLOSE_MATCHES_SOUGHT = 5  # each takes a look at every name, and there are many clients
+PROBLEMS_WITH_A_HINT = 20  # each takes a look at every name, and rings can be wrong throughout
+NAMES_TO_COMPARE = 1000  # letter by letter, which takes its time
 HINTS = "docs/troubleshooting.md (A ring that fails)"
 
 _RING = ("name", "policies", "hosts")
@@ -124,13 +125,13 @@ def read_policies(given: Any, servers: Collection[str], policy_host: str = "", i
 def _ring(given: Any, number: int, servers: Collection[str], problems: list[str]) -> Ring:
     if not isinstance(given, Mapping):
         problems.append(f"Ring number {number} is {_kind(given)}, not name, policies and hosts.")
-        return Ring("", (), ())
+        return Ring(f"number {number}", (), ())
     name = _text(given.get("name"))
     where = f"Ring '{name}'" if name else f"Ring number {number}"
     if name is None:
         problems.append(f"{where} has no name.")
     problems += _unknown_keys(given, _RING, where)
-    return Ring(name or "", _policies(given.get("policies"), where, servers, problems), _hosts(given.get("hosts"), where, problems))
+    return Ring(name or f"number {number}", _policies(given.get("policies"), where, servers, problems), _hosts(given.get("hosts"), where, problems))
 
 
 def _policies(given: Any, where: str, servers: Collection[str], problems: list[str]) -> tuple[Policy, ...]:
@@ -164,7 +165,8 @@ def _policy(given: Mapping[str, Any], unnamed: str, where: str, servers: Collect
     if server is None and url is None:
         problems.append(f"{what} names no server: give server (a host of group {SERVERS}), or url.")
     if server is not None and server not in servers:
-        problems.append(f"{what}: the server {server} is not in group {SERVERS}{_meant(server, servers)}. Give one that is, or its url.")
+        hint = _meant(server, servers) if len(problems) < PROBLEMS_WITH_A_HINT else ""
+        problems.append(f"{what}: the server {server} is not in group {SERVERS}{hint}. Give one that is, or its url.")
     try:
         if url is not None:
             read_url(url, f"{what}: its url")
@@ -197,8 +199,7 @@ def _unknown_keys(given: Mapping[str, Any], known: Sequence[str], what: str) -> 
 def _names_given_twice(rings: Sequence[Ring]) -> Iterator[str]:
     by_name: dict[str, list[str]] = {}
     for ring in rings:
-        if ring.name:
-            by_name.setdefault(ring.name.casefold(), []).append(ring.name)
+        by_name.setdefault(ring.name.casefold(), []).append(ring.name)
     for names in by_name.values():
         if len(names) > 1:
             yield f"{len(names)} rings are called '{names[0]}': give each a name of its own."
@@ -208,13 +209,13 @@ def _wrong_hosts(rings: Sequence[Ring], clients: Sequence[str], servers: Collect
     known, serving = frozenset(clients), frozenset(servers)
     rings_of: dict[str, list[str]] = {}
     sought = 0
-    for number, ring in enumerate(rings, start=1):
-        where = f"Ring '{ring.name}'" if ring.name else f"Ring number {number}"
+    for ring in rings:
+        where = f"Ring '{ring.name}'"
         for host in ring.hosts:
             rings_of.setdefault(host, []).append(ring.name)
         outside = list(dict.fromkeys(host for host in ring.hosts if host not in known))
         if outside:
-            hint = _meant(outside[0], clients) if sought < CLOSE_MATCHES_SOUGHT else ""
+            hint = _meant(outside[0], clients) if sought < PROBLEMS_WITH_A_HINT else ""
             sought += 1
             yield f"{where}: {names_in_words(outside)} {_is_or_are(outside)} not in group {CLIENTS}{hint}."
         both = list(dict.fromkeys(host for host in ring.hosts if host in serving))
@@ -259,9 +260,13 @@ def _same_name(entries: Sequence[tuple[str, Policy]]) -> Iterator[str]:
         rings = [ring for ring, _policy_of in same]
         for ring in dict.fromkeys(ring for ring in rings if rings.count(ring) > 1):
             yield f"Ring '{ring}' names the policy '{same[0][1].called}' more than once."
-    for domain, same in by_domain.items():
-        # What was said of one domain above is not said again: here it is about two that may be one.
-        others = [key for key in by_domain if key != domain and (not domain or ("." not in domain and key.split(".")[0] == domain))]
+    # What was said of one domain above is not said again: here it is about two that may be one.
+    by_label: dict[str, list[str]] = {}
+    for domain in by_domain:
+        by_label.setdefault(domain.split(".")[0], []).append(domain)
+    for domain in [short for short in by_domain if "." not in short]:
+        same = by_domain[domain]
+        others = [key for key in (by_label[domain] if domain else by_domain) if key != domain]
         unlike = [pair for key in others for pair in by_domain[key] if pair[1].target != same[0][1].target]
         if unlike:
             yield f"{_said_by([same[0], *unlike])}: they may be one policy, which names one server. Give each its domain, in full."
@@ -287,8 +292,12 @@ def _wrong_policy_host(policy_host: str, inventory: Collection[str], variable: s
 
 
 def _meant(wanted: str, known: Collection[str]) -> str:
+    """What may be meant by a name that is not known: another spelling, the whole name of a short one, else what is near, among not too many."""
     folded = {name.casefold(): name for name in known}
-    near = [wanted.casefold()] if wanted.casefold() in folded else difflib.get_close_matches(wanted.casefold(), list(folded))
+    key = wanted.casefold()
+    near = [key] if key in folded else [name for name in folded if name.split(".")[0] == key.split(".")[0]][:3]
+    if not near and len(folded) <= NAMES_TO_COMPARE:
+        near = difflib.get_close_matches(key, list(folded))
     return f" (did you mean {names_in_words([folded[each] for each in near], 'or')}?)" if near else ""
 
 
