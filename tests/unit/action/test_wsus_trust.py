@@ -62,6 +62,9 @@ class Neighbours:
     def certification_authority(self, machine: Machine) -> None:
         return None
 
+    def called_itself(self, machine: Machine, site: dict[str, Any], port: int) -> None:
+        """No site of this network keeps a log."""
+
     def changed(self, machine: Machine) -> None:
         return None
 
