@@ -73,7 +73,8 @@ def _logs(machine: Machine, folder: str) -> list[str]:
     files: dict[str, str] = dict(machine.document.get("files", {}))
     for path, text in machine.site_log.files(machine.now()).items():
         # What the document has of the same day was there before.
-        files[path] = files.get(path, "") + text
+        there = files.get(path, "")
+        files[path] = there + ("" if not there or there.endswith("\n") else "\r\n") + text
     for path, text in files.items():
         name = re.sub(r"\\", "/", path)
         if name.casefold().startswith(start) and "/" not in name[len(start) :] and name.endswith(".log"):
