@@ -72,8 +72,9 @@ def _refresh_trouble(refreshed: Mapping[str, Any]) -> list[str]:
     if refreshed.get("unreachable"):
         return [f"The connection was lost as it refreshed its group policies: {_said(refreshed)}."]
     if refreshed.get("failed") or refreshed.get("rc"):
-        said = " ".join(str(refreshed.get("stdout") or refreshed.get("stderr") or refreshed.get("msg") or "").split())
-        return [f"Refreshing its group policies failed (gpupdate ended with {refreshed.get('rc')}): {said or 'it gave no reason'}."]
+        said = " ".join(str(refreshed.get("stdout") or refreshed.get("stderr") or refreshed.get("msg") or "it gave no reason").split()).rstrip(". ")
+        ended = f"gpupdate ended with {refreshed['rc']}" if refreshed.get("rc") is not None else "gpupdate did not run to its end"
+        return [f"Refreshing its group policies failed ({ended}): {said}."]
     return []
 
 

@@ -91,13 +91,15 @@ REFUSED = {"rc": 1, "stdout": "Updating policy...\r\nThe processing of Group Pol
 
 
 def test_a_refresh_that_failed_is_a_problem_only_where_the_url_did_not_come() -> None:
-    sentence = "Refreshing its group policies failed (gpupdate ended with 1): Updating policy... The processing of Group Policy failed.."
+    sentence = "Refreshing its group policies failed (gpupdate ended with 1): Updating policy... The processing of Group Policy failed."
     assert sentence in said(told(OLD, **WON), refreshed=REFUSED)
     assert judge_told(info(told(**WON)), [URL], SET, REFUSED).problems == ()
     assert sentence in judge_told(info(told(**WON)), [URL], SET, REFUSED).notes
 
 
 def test_a_connection_that_is_lost_as_it_refreshes_is_told() -> None:
+    broken = "Refreshing its group policies failed (gpupdate did not run to its end): cut."
+    assert broken in said(told(OLD, **WON), refreshed={"failed": True, "msg": "cut"})
     assert "The connection was lost as it refreshed its group policies: gone." in said(
         told(OLD, **WON), refreshed={"unreachable": True, "msg": "gone"}
     )
