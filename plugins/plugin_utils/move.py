@@ -17,7 +17,7 @@ from typing import Any
 from .state import format_time, parse_time
 from .traffic import MOST_NAMES, Caller, Computer, Traffic, Use, dates
 
-MOST_LISTED = 50
+MOST_LISTED = 25
 """So many of each kind are named; the rest is a number. An audit has many servers."""
 MOST_EARLIER = 60
 """The numbers of so many earlier audits are kept."""
@@ -194,7 +194,10 @@ def _is_listed(found: Any, keys: Sequence[str] | None) -> bool:
         return False
     if keys is None:
         return _are_texts(found["first"])
-    return all(isinstance(one, Mapping) and set(keys) <= set(one) and _are_texts(one.get("names", [])) for one in found["first"])
+    return all(
+        isinstance(one, Mapping) and set(keys) <= set(one) and all(_are_texts(one.get(key, [])) for key in ("names", "kinds"))
+        for one in found["first"]
+    )
 
 
 def _are_texts(found: Any) -> bool:

@@ -28,6 +28,7 @@ REPORTS: dict[str, Callable[[], dict[str, Any]]] = {
     "nine": documents.nine_with_changes,
     "many": lambda: documents.many(160),
     "hostile": documents.hostile,
+    "moving": documents.moving,
     "well": lambda: documents.nine({}),
     "nobody": lambda: documents.audit([]),
 }

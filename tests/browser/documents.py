@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit import assemble
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_checks import RULES, Finding
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_clients import client_audited
 
 NOW = datetime.datetime(2026, 11, 21, 16, 0, tzinfo=datetime.UTC)
 SCRIPT = "</script><script>window.hit = 1</script>"
@@ -89,6 +90,12 @@ _SAID: Mapping[str, tuple[str, str, str | None, str | None]] = {
         "TLS 1.0 off, TLS 1.1 off, TLS 1.2 by default, TLS 1.3 by default",
         "takes TLS 1.2, TLS 1.3",
     ),
+    "turned_away": (
+        "nobody since 2026-11-14T02:00:00Z",
+        "turned away since 2026-11-12T02:00:00Z: 10.0.190.11 (pc190001.corp.example) (3 times, last on 2026-11-18T09:00:00Z)",
+        None,
+        None,
+    ),
     "application_pool": (
         "as the best practices have it",
         "queue length is 1000, not 2000; private memory limit is 1843200, not 0",
@@ -153,6 +160,8 @@ def server(
     unknown: tuple[str, ...] = (),
     days: int | None = 200,
     severities: Mapping[str, str] | None = None,
+    traffic: Mapping[str, Any] | None = None,
+    traffic_problem: str | None = None,
 ) -> dict[str, Any]:
     """One server as wsus_audit returns it. failing, unknown: ids of checks. One that fails C(reachable) has nothing else that is known."""
     reached = "reachable" not in failing
@@ -180,6 +189,8 @@ def server(
             found = Finding(check, "not_known", severity, reason="the server could not be looked at")
         elif check.startswith("upstream_") and not below:
             found = Finding(check, "not_applicable", severity, reason="it synchronizes from Microsoft Update")
+        elif check == "turned_away" and traffic is None:
+            found = Finding(check, "not_applicable", severity, reason="who calls the server was not read (traffic_days)")
         elif check in unknown or (check.startswith("certificate") and days is None):
             found = Finding(check, "not_known", severity, reason="the WSUS site has no https binding with a certificate")
         else:
@@ -209,18 +220,122 @@ def server(
         "server_id": f"{chance.getrandbits(32):08x}-0000-4000-8000-{chance.getrandbits(48):012x}" if reached else None,
         "reported_fqdn": words["fqdn"] if reached else None,
         "downstream_servers": [] if reached else None,
+        "traffic": dict(traffic) if traffic is not None else None,
+        "traffic_problem": traffic_problem,
         "findings": findings,
     }
 
 
-def audit(servers: list[dict[str, Any]], about: Mapping[str, Any] | None = None, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def traffic(
+    over_tls: int,
+    over_http: int,
+    not_seen: int | None,
+    turned_away: int,
+    only_fail: int = 0,
+    *,
+    day: int = 21,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What an audit says of who calls a server, with so many of each. NAMES: texts for `name`, `address` and `not_known`."""
+    said = names or {}
+
+    def listed(number: int, one: Any) -> dict[str, Any]:
+        first = [one(place) for place in range(min(number, 25))]
+        return {"number": number, "first": first, "more": number - len(first)}
+
+    def address(place: int) -> str:
+        return said.get("address", f"10.{place // 200}.{over_tls % 200}.{place % 200 + 10}")
+
+    def name(place: int) -> str:
+        return said.get("name", f"pc{over_tls % 1000:03}{place:03}.corp.example")
+
+    caller: Any = lambda place: {  # noqa: E731
+        "address": address(place),
+        "names": [name(place)] if place % 3 else [],
+        "kinds": ["client"] if place % 7 else ["downstream_server"],
+        "last_served": f"2026-11-{day - place % 5:02}T08:00:00Z",
+    }
+    away: Any = lambda place: {  # noqa: E731
+        **{key: value for key, value in caller(place + 1).items() if key != "last_served"},
+        "last": f"2026-11-{day - 1:02}T09:00:00Z",
+        "times": 3 + place,
+        "seen_since": f"2026-11-{day:02}T10:00:00Z" if place % 2 else None,
+    }
+    absent: Any = lambda place: {"name": name(place + 500), "address": address(place), "last_seen": "2026-10-30T07:00:00Z"}  # noqa: E731
+    return {
+        "since": f"2026-11-{day - 7:02}T02:00:00Z",
+        "read": f"2026-11-{day:02}T02:00:00Z",
+        "days_with_evidence": [f"2026-11-{each:02}" for each in range(day - 6, day)],
+        "days_without": [f"2026-11-{day - 7:02}"],
+        "over_tls": over_tls,
+        "over_http": listed(over_http, caller),
+        "only_fail_over_tls": listed(only_fail, address),
+        "seen": None if not_seen is None else over_tls,
+        "not_seen": None if not_seen is None else listed(not_seen, absent),
+        "turned_away": listed(turned_away, away),
+        "not_known": [
+            said.get("not_known", f"Nothing is known of 2026-11-{day - 7:02}: no request to the five services was answered with success then.")
+        ],
+    }
+
+
+def client(name: str, *, server: str = "wsus01", problems: tuple[str, ...] = (), url: str | None = None, failed: str | None = None) -> dict[str, Any]:
+    """One client of an audit, that was told its server by a group policy."""
+    if failed is not None:
+        return client_audited(name, {"failed": True, "msg": failed}, NOW)
+    told = url or f"https://{server}.corp.example:8531"
+    looked = {
+        "url": told,
+        "told_by": "group_policy",
+        "winning_policies": [{"policy": "WSUS clients", "precedence": 1}],
+        "trusted": True,
+        "reached": True,
+    }
+    return client_audited(name, {**looked, "problems": list(problems), "notes": []}, NOW)
+
+
+HTTP_URL = "What this machine was told is http://wsus03.corp.example:8530, which is not https. Should it be https://wsus03.corp.example:8531?"
+
+
+def moving() -> dict[str, Any]:
+    """The nine with who calls them, in the sixth week of a move, and some of their clients; a week after the audit before."""
+    document = None
+    for week in range(6):
+        day = 14 + week
+        # Over HTTP fewer week by week, on the one more than on the other.
+        numbers = {name: (40 + 30 * week, max(0, (number * 13) % 97 - week * number * 2)) for number, name in enumerate(_NINE_UPSTREAM, 1)}
+        last = week == 5
+        servers = []
+        for name, upstream in _NINE_UPSTREAM.items():
+            over_tls, over_http = numbers[name]
+            failing = ("turned_away",) if name == "wsus01" and last else ("tls_required",) if name not in ("wsus01", "wsus07") else ()
+            called = traffic(over_tls, 0 if name == "wsus07" else over_http, 12 - 2 * week, 3 if name == "wsus01" and last else 0, week, day=day)
+            read = name not in ("wsus08", "wsus09")
+            problem = "Access to the path 'D:\\Logs' is denied." if name == "wsus08" else None
+            servers.append(server(name, upstream=upstream, failing=failing, traffic=called if read else None, traffic_problem=problem))
+        clients = [client(f"pc{number:02}", server=f"wsus0{number % 3 + 1}") for number in range(1, 70)]
+        clients += [client(f"left{number}", problems=(HTTP_URL,), url="http://wsus03.corp.example:8530") for number in range(1, 16 - 2 * week)]
+        clients += [client("away", failed="away: The connection failed: timed out")]
+        clients += [client("gone")] if not last else [client("new")]
+        document = audit(servers, about={"renew_days": 30, "traffic_days": 7}, previous=document, clients=clients)
+        document["created"] = f"2026-11-{day:02}T16:00:00Z"
+    assert document is not None
+    return document
+
+
+def audit(
+    servers: list[dict[str, Any]],
+    about: Mapping[str, Any] | None = None,
+    previous: Mapping[str, Any] | None = None,
+    clients: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The audit of these servers, each listing those below it."""
     by_name = {each["name"]: each for each in servers}
     for each in servers:
         upstream = by_name.get(each["upstream"])
         if upstream is not None and upstream["downstream_servers"] is not None and each["reached"]:
             upstream["downstream_servers"].append({"id": each["server_id"], "fqdn": each["fqdn"], "last_sync": "2026-11-21T03:00:00Z"})
-    return assemble(servers, NOW, previous=previous, about=about)
+    return assemble(servers, NOW, previous=previous, about=about, clients=clients or [])
 
 
 def nine(failing: Mapping[str, tuple[str, ...]] | None = None, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -264,8 +379,9 @@ def _unknown(each: dict[str, Any], check: str, reason: str) -> None:
             finding.update(result="not_known", seen="", mend="", reason=reason, server_says=None, network_says=None)
 
 
-def many(count: int, *, seed: int = 1, changed: bool = True) -> dict[str, Any]:
-    """So many servers in four levels, with what a fleet has: a third well, a few out of reach, certificates of all ages. The same each time."""
+def many(count: int, *, seed: int = 1, changed: bool = True, clients: int = 0) -> dict[str, Any]:
+    """So many servers in four levels, with what a fleet has: a third well, a few out of reach, certificates of all ages. The same each time.
+    CLIENTS: so many of them, and who calls each server, with the numbers of a month of audits."""
     chance = random.Random(seed)
     regions = max(1, count // 400)
     sites = max(1, count // 45)
@@ -294,7 +410,17 @@ def many(count: int, *, seed: int = 1, changed: bool = True) -> dict[str, Any]:
         elif days is not None:
             days = max(days, 30)
         severities = {"certificate_days": "high"} if days is not None and days < 7 else None
-        servers.append(server(name, upstream=upstream, failing=failing, days=days, severities=severities))
+        called = traffic(chance.randint(1, 400), chance.randint(0, 60), chance.randint(0, 40), number % 5) if clients else None
+        servers.append(server(name, upstream=upstream, failing=failing, days=days, severities=severities, traffic=called))
+        if called is not None:
+            before = {key: called[key]["number"] for key in ("over_http", "not_seen", "turned_away", "only_fail_over_tls")}
+            servers[-1]["traffic_before"] = [
+                {"read": f"2026-10-{day:02}T02:00:00Z", "over_tls": called["over_tls"], **before} for day in range(1, 31)
+            ]
+    looked = [
+        client(f"pc{number:05}", problems=(HTTP_URL,) if number % 3 == 0 else (), failed="no route" if number % 17 == 0 else None)
+        for number in range(clients)
+    ]
     previous = None
     if changed and count > 10:
         previous = many(count - 5, seed=seed + 1, changed=False)
@@ -303,7 +429,7 @@ def many(count: int, *, seed: int = 1, changed: bool = True) -> dict[str, Any]:
         for now, before in zip(servers, previous["servers"], strict=False):
             if chance.random() < 0.97:
                 before["findings"] = now["findings"]
-    return audit(servers, about={"renew_days": 30, "slices": 4}, previous=previous)
+    return audit(servers, about={"renew_days": 30, "slices": 4}, previous=previous, clients=looked)
 
 
 def hostile() -> dict[str, Any]:
@@ -315,6 +441,8 @@ def hostile() -> dict[str, Any]:
         each = server("x", upstream="x", failing=failing, unknown=tuple(RULES)[1:9:2], days=number * 9 - 20)
         each.update(name=text, fqdn=text, url=text, upstream=above, standing=text, build=text, server_id=text, reported_fqdn=text)
         each["certificate"].update(thumbprint=text, subject=text, issuer=text, key=text, signature=text, not_after=text)
+        each["traffic"] = traffic(number, 3, 3, 3, 3, names={"name": text, "address": text, "not_known": text})
+        each["traffic_problem"] = text
         each["downstream_servers"] = [{"id": text, "fqdn": text, "last_sync": text}]
         for finding in each["findings"]:
             for key in ("seen", "reason", "mend", "server_says", "network_says", "disagreement"):
@@ -323,7 +451,12 @@ def hostile() -> dict[str, Any]:
             if finding["result"] == "fail":
                 finding["disagreement"] = text
         servers.append(each)
-    previous = assemble(copy.deepcopy(servers[:6]), NOW)
+    clients = [client("x", problems=(text,), url=text) for text in HOSTILE] + [client("x", failed=text) for text in HOSTILE]
+    for one, text in zip(clients, [*HOSTILE, *HOSTILE], strict=True):
+        one.update(name=text, policy=text, told_by=text)
+    previous = assemble(copy.deepcopy(servers[:6]), NOW, clients=copy.deepcopy(clients[:4]))
+    for each in previous["clients"]:
+        each["name"] += " gone"
     for number, each in enumerate(previous["servers"]):
         if number < 3:
             each["name"] += " gone"
@@ -331,4 +464,4 @@ def hostile() -> dict[str, Any]:
             each["standing"] += " before"
             for finding in each["findings"]:
                 finding["result"] = "pass"
-    return assemble(servers, NOW, previous=previous, about={text: text for text in HOSTILE})
+    return assemble(servers, NOW, previous=previous, about={text: text for text in HOSTILE}, clients=clients)

@@ -24,7 +24,13 @@ def use_everything(report: Opened) -> None:
         button.click()
     page.locator("#f-text").fill("a")
     page.locator("#f-check").select_option(index=3)
-    page.locator(".controls button").click()
+    page.locator("#controls button").click()
+    if page.locator("#clients-part").count():
+        page.locator("#c-text").fill("a")
+        page.locator("#c-result").select_option(index=1)
+        page.locator("#client-controls button").click()
+        if page.locator("#c-next").is_enabled():
+            page.locator("#c-next").click()
     for summary in page.locator("summary").all():
         summary.click()
     for button in page.locator("button.more").all()[:25]:
@@ -37,7 +43,7 @@ def use_everything(report: Opened) -> None:
 # --- nothing gets out, nothing gets in ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["nine", "many", "hostile", "well", "nobody"])
+@pytest.mark.parametrize("name", ["nine", "many", "hostile", "moving", "well", "nobody"])
 def test_nothing_is_asked_of_the_network_and_nothing_complains(opened: Opener, reports: Callable[[str], Path], name: str) -> None:
     report = opened(name)
     if name != "nobody":
@@ -221,7 +227,7 @@ def test_what_passed_is_shown_on_demand(opened: Opener) -> None:
     button = part.get_by_role("button", name="Hide them for wsus05")
     assert button.get_attribute("aria-expanded") == "true"
     shown = part.get_by_role("row").all_inner_texts()
-    assert len(shown) == 1 + 33, "a head, and all but the one that failed and the one that is not known"
+    assert len(shown) == 1 + 34, "a head, and all but the one that failed and the one that is not known"
     assert any("build 20348.4529, fixed from 20348.4297 on" in row for row in shown)
     assert any("does not apply" in row and "the inventory has no downstream server of it" in row for row in shown)
     assert any("The network says: TLS answers on port 8531" in row for row in shown)
@@ -248,13 +254,61 @@ def test_what_changed_begins_with_where_servers_stood_and_stand_and_leads_to_the
     assert report.page.locator(":target dl div", has_text="Before").inner_text().split() == ["Before", "requires", "TLS"]
 
 
+# --- the move of the clients --------------------------------------------------------------------------------------------------
+
+
+def test_the_move_is_a_table_with_how_it_went_in_bars_and_in_words(opened: Opener) -> None:
+    report = opened("moving", java_script_enabled=False)
+    table = report.page.get_by_role("region", name="Table: Move of the clients")
+    first = table.locator("tbody tr").first
+    assert first.locator("th, td").all_inner_texts()[:5] == ["wsus01", "190", "3", "2", "3"], "where somebody was turned away comes first"
+    bars = first.get_by_role("img")
+    assert "13 on 14 November 2026" in str(bars.get_attribute("aria-label"))
+    heights = bars.locator("rect").evaluate_all("(them) => them.map((one) => one.getBoundingClientRect().height)")
+    assert heights == sorted(heights, reverse=True)
+    assert heights[0] > heights[-1] > 0
+    assert "13 \u2192 3" in first.inner_text()
+    report.page.locator("#s0 summary").click()
+    assert "Turned away over plain HTTP (3): 10.0." in report.page.locator("#s0 details").inner_text()
+
+
+def test_without_a_script_the_clients_that_failed_stand_in_the_page(opened: Opener) -> None:
+    report = opened("moving", java_script_enabled=False)
+    rows = report.page.get_by_role("region", name="Table: Clients that failed or are not known").locator("tbody th").all_inner_texts()
+    assert rows == ["left1", "left2", "left3", "left4", "left5", "away"]
+    assert report.page.locator("#clients-part").is_hidden()
+
+
+def test_clients_are_found_and_turned_page_by_page(opened: Opener) -> None:
+    report = opened("moving")
+    page = report.page
+    names = page.locator("#c-rows th")
+    assert page.locator(".plain-clients").is_hidden()
+    assert page.locator("#c-shown").inner_text() == "Rows 1 to 50; 76 clients"
+    assert names.first.inner_text() == "left1"
+    page.locator("#c-next").click()
+    assert (names.count(), page.locator("#c-shown").inner_text()) == (26, "Rows 51 to 76; 76 clients")
+    assert page.evaluate("document.activeElement.id") == "c-previous"
+    page.locator("#c-text").fill("wsus03 https")
+    page.locator("#c-result").select_option("hml")
+    assert names.all_inner_texts() == ["left1", "left2", "left3", "left4", "left5"]
+    page.locator("#c-result").select_option("u")
+    assert page.locator("#c-shown").inner_text() == "No client is found of 76"
+    page.locator("#c-text").fill("timed out")
+    assert names.all_inner_texts() == ["away"]
+    page.locator("#client-controls button").click()
+    page.wait_for_function("document.querySelectorAll('#c-rows tr').length === 50")
+    page.locator("#c-rows a").first.click()
+    assert page.locator(":target h3 .name").inner_text() == "wsus03"
+
+
 # --- everybody can ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "scheme", "viewport"),
-    [("nine", "light", WIDE), ("nine", "dark", NARROW), ("many", "dark", WIDE)],
-    ids=["nine-light-wide", "nine-dark-narrow", "many-dark-wide"],
+    [("nine", "light", WIDE), ("nine", "dark", NARROW), ("many", "dark", WIDE), ("moving", "light", WIDE), ("moving", "dark", NARROW)],
+    ids=["nine-light-wide", "nine-dark-narrow", "many-dark-wide", "moving-light-wide", "moving-dark-narrow"],
 )
 def test_axe_finds_nothing_against_it(opened: Opener, name: str, scheme: str, viewport: dict[str, int]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
@@ -323,7 +377,7 @@ def test_colour_is_never_all_that_tells(opened: Opener) -> None:
     page = opened("nine").page
     shapes = {level: page.locator(f"#m-{level}").inner_html() for level in ("high", "medium", "low", "unknown", "clean")}
     assert len(set(shapes.values())) == 5
-    assert page.locator("#rows td.cell").count() == 9 * 35
+    assert page.locator("#rows td.cell").count() == 9 * 36
     signs = {"high": "H", "medium": "M", "low": "L"}
     for level, sign in signs.items():
         assert set(page.locator(f"#rows td.{level}").all_inner_texts()) == {sign}

@@ -208,7 +208,8 @@ def _lines(left: Sequence[int], order: Sequence[int], renew_days: int, lowest: i
     scale = _axis(drawn, lowest, highest, renew_days, _RIGHT)
     for row, number in enumerate(order):
         shown = max(lowest, min(left[number], highest))
-        x = round(drawn.zero + shown * scale)
+        # Rounded twice, the first could stand a point beyond the edge.
+        x = max(drawn.left, round(drawn.zero + shown * scale))
         drawn.lines.append(Line(number, 30 + row * ROW + ROW // 2, x, level_of(left[number], renew_days), left[number] > highest))
     return drawn
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, securepatch.wsus contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""An audit as JUnit XML, for pipelines: a suite for each server, a case for each check. Pure."""
+"""An audit as JUnit XML, for pipelines: a suite for each server, a case for each check; and so for each client. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def junit_report(document: Mapping[str, Any]) -> str:
 
     A case is named by the check's id, which never changes, and belongs to the server's name.
     """
-    titles = {clean(check["id"]): clean(check["title"]) for check in document["checks"]}
+    titles = {clean(check["id"]): clean(check["title"]) for check in (*document["checks"], *(document.get("client_checks") or []))}
     # Without a time zone, as the schemas that tools check against want it. It is UTC.
     made = clean(document["created"]).removesuffix("Z")
     root = ET.Element("testsuites", name="WSUS security audit")
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
-    for server in document["servers"]:
+    for server in (*document["servers"], *(document.get("clients") or [])):
         numbers = dict.fromkeys(totals, 0)
         name = clean(server["name"]) or "(no name)"
         suite = ET.SubElement(root, "testsuite", name=name, hostname=clean(server.get("fqdn")) or name, timestamp=made, time="0")

@@ -22,6 +22,7 @@ import jinja2
 
 from ..audit_checks import SEVERITIES
 from . import drawing
+from .moving import HEADS, SPARK_HEIGHT, Client, Moving, clients, moving
 from .texts import clean, counted, moment, servers
 
 HERE = Path(__file__).parent
@@ -31,6 +32,8 @@ FIRST_NAMED = 12
 REASONS = 10
 CHANGES = 300
 CERTIFICATES = 20
+MOVES = 100
+"""So many servers stand in the table of the move; each has its own numbers with it."""
 NOT_REACHED = "not reached"
 STANDINGS = (NOT_REACHED, "not a working WSUS", "HTTP", "half-way", "restart pending", "offers HTTPS", "requires TLS")
 """Where a server can stand, the farthest from requiring TLS first."""
@@ -87,6 +90,8 @@ class Part:
     unknown: Mapping[str, list[Check]]
     codes: str
     details: tuple[tuple[int, str, str, str], ...]
+    moving: Moving | None
+    moving_problem: str
 
     @property
     def level(self) -> str:
@@ -101,10 +106,11 @@ class Part:
 
 @dataclass
 class Group:
-    """A check and the servers on which it failed."""
+    """A check and the servers, or the clients, on which it failed."""
 
     check: Check
     servers: list[Part] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
 
 
 @dataclass
@@ -116,8 +122,10 @@ class Action:
     groups: dict[str, Group] = field(default_factory=dict)
 
     @property
-    def servers(self) -> int:
-        return len({part.number for group in self.groups.values() for part in group.servers})
+    def concerns(self) -> int:
+        """How many servers and clients."""
+        servers = {part.number for group in self.groups.values() for part in group.servers}
+        return len(servers) + len({client.number for group in self.groups.values() for client in group.clients})
 
     @property
     def first_check(self) -> int:
@@ -126,12 +134,10 @@ class Action:
 
 def html_report(document: Mapping[str, Any]) -> str:
     """The audit as an HTML page, complete in itself. The same for the same document."""
-    checks = [
-        Check(number, clean(one["id"]), clean(one["title"]), clean(one["source"]), _severity(one["severity"]))
-        for number, one in enumerate(document["checks"])
-    ]
+    checks, of_clients = _checks(document["checks"], 0), _checks(document.get("client_checks") or [], len(document["checks"]))
     parts = [_part(number, server, checks) for number, server in enumerate(document["servers"])]
     parents = _parents(document)
+    looked = clients(document, {server["name"]: number for number, server in enumerate(document["servers"])}, SEVERITIES)
     style, script = _file("report.css"), _file("report.js")
     return (
         _environment()
@@ -140,24 +146,35 @@ def html_report(document: Mapping[str, Any]) -> str:
             policy=f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'",
             style=style,
             script=script,
-            data=_json(_data(checks, parts, parents)),
+            data=_json({**_data(checks, parts, parents), "clients": _client_data(looked)}),
             details=_json(_details(parts)),
             made=moment(document["created"]),
             about={clean(key).replace("_", " "): clean(value) for key, value in (document.get("about") or {}).items()},
             checks=checks,
             parts=parts,
             worst_first=sorted(parts, key=lambda part: drawing.LEVELS.index(part.level)),
-            summary=_summary(document, parts),
-            actions=_actions(parts),
+            client_checks=of_clients,
+            summary=_summary(document, parts, looked),
+            actions=_actions(parts, looked, {check.id: check for check in of_clients}),
+            move=_move(parts),
+            clients=looked,
+            clients_shown=CHANGES,
             reasons=_reasons(parts),
             tree=_tree(parts, parents),
             certificates=_certificates(parts, _renew_days(document)),
-            changes=_changes(document, parts, checks),
+            changes=_changes(document, parts, checks, of_clients),
             levels=drawing.LEVELS,
             words=WORDS,
             first_named=FIRST_NAMED,
         )
     )
+
+
+def _checks(found: Iterable[Mapping[str, Any]], first: int) -> list[Check]:
+    return [
+        Check(number, clean(one["id"]), clean(one["title"]), clean(one["source"]), _severity(one["severity"]))
+        for number, one in enumerate(found, first)
+    ]
 
 
 # --- the parts of the page ---------------------------------------------------------------------------------------------------------
@@ -218,10 +235,12 @@ def _part(number: int, server: Mapping[str, Any], checks: Sequence[Check]) -> Pa
         unknown=unknown,
         codes="".join(codes),
         details=tuple(details),
+        moving=moving(server),
+        moving_problem=clean(server.get("traffic_problem")),
     )
 
 
-def _summary(document: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
+def _summary(document: Mapping[str, Any], parts: Sequence[Part], looked: Sequence[Client]) -> dict[str, Any]:
     """The numbers, and in a sentence how bad it is."""
     levels = {level: sum(part.level == level for part in parts) for level in drawing.LEVELS}
     worst = next((level for level in SEVERITIES if levels[level]), None)
@@ -235,9 +254,18 @@ def _summary(document: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, An
         sentence = f"Nothing failed, but of {servers(levels['unknown'])} not everything is known."
     else:
         sentence = "Nothing failed, and everything is known."
+    of_clients = {code: sum(one.code == code for one in looked) for code in "hmlupn"}
+    worst_client = next((severity for severity in SEVERITIES if of_clients[severity[0]]), None)
+    worst = next((severity for severity in SEVERITIES if severity in (worst, worst_client)), None)
     return {
         "sentence": sentence,
-        "worst": worst or ("unknown" if levels["unknown"] or not parts else "clean"),
+        "clients": {
+            "number": len(looked),
+            "wrong": sum(of_clients[severity[0]] for severity in SEVERITIES),
+            "unknown": of_clients["u"],
+            "well": of_clients["p"],
+        },
+        "worst": worst or ("unknown" if levels["unknown"] or of_clients["u"] or not parts else "clean"),
         "levels": levels,
         "results": document["summary"]["results"],
         "not_reached": [part for part in parts if not part.reached],
@@ -245,7 +273,7 @@ def _summary(document: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, An
     }
 
 
-def _actions(parts: Iterable[Part]) -> list[tuple[str, list[Action]]]:
+def _actions(parts: Iterable[Part], looked: Iterable[Client], of_clients: Mapping[str, Check]) -> list[tuple[str, list[Action]]]:
     """What is to be done, by severity, the worst first; of one severity what concerns the most servers first, then in the order of the checks."""
     found: dict[str, dict[str, Action]] = {severity: {} for severity in SEVERITIES}
     for part in parts:
@@ -253,8 +281,14 @@ def _actions(parts: Iterable[Part]) -> list[tuple[str, list[Action]]]:
             mend = failure.mend or f"See to it that this holds: {failure.check.title}."
             action = found[failure.severity].setdefault(mend, Action(mend, failure.severity))
             action.groups.setdefault(failure.check.id, Group(failure.check)).servers.append(part)
+    for client in looked:
+        check = of_clients.get(client.check)
+        if client.code in "hml" and check is not None:
+            mend = client.mend or f"See to it that this holds: {check.title}."
+            action = found[client.severity].setdefault(mend, Action(mend, client.severity))
+            action.groups.setdefault(check.id, Group(check)).clients.append(client)
     return [
-        (severity, sorted(found[severity].values(), key=lambda action: (-action.servers, action.first_check)))
+        (severity, sorted(found[severity].values(), key=lambda action: (-action.concerns, action.first_check)))
         for severity in SEVERITIES
         if found[severity]
     ]
@@ -326,7 +360,28 @@ def _certificates(parts: Sequence[Part], renew_days: int) -> dict[str, Any] | No
     }
 
 
-def _changes(document: Mapping[str, Any], parts: Sequence[Part], checks: Sequence[Check]) -> dict[str, Any] | None:
+def _move(parts: Sequence[Part]) -> dict[str, Any] | None:
+    """How far the clients have moved, by server, those with the most to do first; None where nobody read who calls."""
+    rows = [(part, part.moving) for part in parts if part.moving is not None]
+    failed = [part for part in parts if part.moving_problem]
+    if not rows and not failed:
+        return None
+    rows.sort(key=lambda row: row[1].weight, reverse=True)
+    known = [row[1].counted["not_seen"] for row in rows if row[1].counted["not_seen"] is not None]
+    totals = {key: sum(row[1].counted[key] or 0 for row in rows) for key in HEADS}
+    return {
+        "rows": rows,
+        "shown": MOVES,
+        "failed": failed,
+        "totals": {**totals, "not_seen": sum(known) if known else None},
+        "heads": HEADS,
+        "height": SPARK_HEIGHT,
+        "went": any(row[1].went for row in rows),
+        "gaps": sum(bool(row[1].not_known) for row in rows),
+    }
+
+
+def _changes(document: Mapping[str, Any], parts: Sequence[Part], checks: Sequence[Check], of_clients: Sequence[Check]) -> dict[str, Any] | None:
     """What changed since the last audit, worst first; None where there is none to compare with."""
     changes = document.get("changes")
     if changes is None:
@@ -365,7 +420,24 @@ def _changes(document: Mapping[str, Any], parts: Sequence[Part], checks: Sequenc
         "new_servers": [by_name[name] for name in changes["new_servers"] if name in by_name],
         "gone_servers": [_name(name) for name in changes["gone_servers"]],
         "shown": CHANGES,
+        "clients": _client_changes(changes.get("clients"), {check.id: check for check in of_clients}),
     }
+
+
+def _client_changes(found: Mapping[str, Any] | None, by_id: Mapping[str, Check]) -> dict[str, Any] | None:
+    """What changed of clients: titles with rows, and who came and went."""
+    if not found:
+        return None
+    kinds = {"new_failures": "Clients: new failures", "mended": "Clients: mended", "no_longer_known": "Clients: no longer known"}
+    tables = []
+    for kind, title in kinds.items():
+        rows = [
+            {"name": _name(one["client"]), "check": by_id[clean(one["check"])], "severity": _severity(one["severity"]), "seen": clean(one["seen"])}
+            for one in found[kind]
+            if clean(one["check"]) in by_id
+        ]
+        tables.append((title, sorted(rows, key=lambda row: SEVERITIES.index(row["severity"])), "was " if kind == "mended" else ""))
+    return {"tables": tables, "new": [_name(name) for name in found["new_clients"]], "gone": [_name(name) for name in found["gone_clients"]]}
 
 
 def _by_reason(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -386,6 +458,14 @@ def _data(checks: Sequence[Check], parts: Sequence[Part], parents: Sequence[int 
         "checks": [[check.id, check.title] for check in checks],
         "servers": [[part.name, part.fqdn, part.standing, parents[part.number], part.days, part.codes] for part in parts],
     }
+
+
+def _client_data(looked: Sequence[Client]) -> dict[str, Any]:
+    """What the table of clients needs: every text once, and for each client its name, code, the number of its server (null for none), and that of
+    the text of what was seen."""
+    texts: dict[str, int] = {"": 0}
+    rows = [[one.name, one.code, one.server, texts.setdefault(one.seen, len(texts))] for one in looked]
+    return {"texts": list(texts), "rows": rows}
 
 
 def _details(parts: Sequence[Part]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { checks, servers } = JSON.parse($("data").textContent);
+  const { checks, servers, clients } = JSON.parse($("data").textContent);
   // How a server stands, worst first, as the page's own classes and words have it.
   const LEVELS = ["high", "medium", "low", "unknown", "clean"];
   const WORDS = ["high", "medium", "low", "not all known", "all well"];
@@ -202,6 +202,59 @@
     if ($("f-check").value !== "" && $("f-result").value === "") $("f-result").value = "hml";
     find();
   });
+
+  // --- clients ---------------------------------------------------------------------------------------------------------------
+
+  if ($("clients-part")) {
+    const all = clients.rows.map(([name, code, server, seen]) => {
+      const [at, saw] = [server === null ? "" : servers[server][0], clients.texts[seen]];
+      return { name, code, server, at, saw, words: `${name}\n${at}\n${saw}`.toLowerCase() };
+    });
+    let these = all;
+    let turned = 0;
+
+    const shown = () => {
+      const first = turned * ON_A_PAGE;
+      const last = Math.min(first + ON_A_PAGE, these.length);
+      $("c-rows").replaceChildren(...these.slice(first, last).map((one) => {
+        const words = element("td", { className: "nowrap" });
+        const level = "hml".indexOf(one.code);
+        if (level >= 0) words.append(element("span", { className: `badge ${LEVELS[level]}` }, `failed, ${LEVELS[level]}`));
+        else words.append(SHOWN[one.code][1]);
+        const at = one.server === null ? "" : element("a", { className: "name", href: `#s${one.server}` }, one.at);
+        return element("tr", {}, words,
+          element("th", { scope: "row" }, element("span", { className: "name" }, one.name)),
+          element("td", {}, at),
+          element("td", { className: "wide-column" }, element("span", { className: "seen" }, one.saw)));
+      }));
+      $("c-previous").disabled = turned === 0;
+      $("c-next").disabled = last >= these.length;
+      const number = (one) => one.toLocaleString("en");
+      const of = these.length === all.length ? `${number(all.length)} clients` : `${number(these.length)} found of ${number(all.length)} clients`;
+      $("c-shown").textContent = these.length ? `Rows ${number(first + 1)} to ${number(last)}; ${of}` : `No client is found of ${number(all.length)}`;
+    };
+    const seek = () => {
+      const words = $("c-text").value.toLowerCase().split(/\s+/).filter(Boolean);
+      const result = $("c-result").value;
+      these = all.filter((one) => (result === "" || result.includes(one.code)) && words.every((word) => one.words.includes(word)));
+      turned = 0;
+      shown();
+    };
+    const step = (by) => {
+      turned += by;
+      shown();
+      // A button that is switched off loses the focus.
+      if ($("c-previous").disabled && by < 0) $("c-next").focus();
+      if ($("c-next").disabled && by > 0) $("c-previous").focus();
+    };
+    $("c-previous").addEventListener("click", () => step(-1));
+    $("c-next").addEventListener("click", () => step(1));
+    $("client-controls").addEventListener("submit", (event) => event.preventDefault());
+    $("client-controls").addEventListener("reset", () => setTimeout(seek));
+    for (const id of ["c-text", "c-result"]) $(id).addEventListener("input", seek);
+    $("clients-part").hidden = false;
+    seek();
+  }
 
   // Two thousand marks are one stop for the keyboard, not two thousand.
   const packed = document.querySelector(".tree.packed");

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.securepatch.wsus.plugins.plugin_utils.report import drawing, html_report, junit_report, texts
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.report import drawing, html_report, junit_report, moving, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -217,7 +217,7 @@ def test_servers_are_counted_by_their_worst_failure() -> None:
     numbers = re.findall(r'<li class="(\w+)"><b>(\d+)</b>', html)
     assert numbers == [("high", "4"), ("medium", "1"), ("low", "1"), ("unknown", "1"), ("clean", "2")]
     said = Page(html).said()
-    assert "Checks: 15 failed, 247 passed, 45 not known, 8 do not apply. Not reached: 1 server. Certificates that end within 30 days: 1." in said
+    assert "Checks: 15 failed, 247 passed, 46 not known, 16 do not apply. Not reached: 1 server. Certificates that end within 30 days: 1." in said
 
 
 def test_what_to_do_first_names_each_thing_once_with_its_servers() -> None:
@@ -232,7 +232,7 @@ def test_what_to_do_first_names_each_thing_once_with_its_servers() -> None:
     assert "Run wsus_app_pool" not in first
     assert "After that, of low severity: 1 thing to do" in rest
     assert re.search(r"2 servers fail .*? application_pool : wsus03 , wsus05", rest)
-    assert "the server could not be looked at (32 checks, 1 server)" in rest
+    assert "the server could not be looked at (33 checks, 1 server)" in rest
 
 
 def test_only_the_worst_severity_comes_first_whichever_it_is() -> None:
@@ -266,10 +266,10 @@ def test_each_server_has_what_is_wrong_what_was_seen_and_what_to_do() -> None:
     assert "The network says: refused on none" in told
     assert told.index("tls_required") < told.index("application_pool"), "the worst first"
     assert "96 days left, until 2027-02-25" in told
-    assert "32 passed. Show them" in told
+    assert "32 passed, 1 does not apply. Show them" in told
     lost = article(html, "wsus09")
     assert "not reached" in lost
-    assert "Not known (32), for the server could not be looked at : services, certificate_ready" in lost
+    assert "Not known (33), for the server could not be looked at : services, certificate_ready" in lost
     assert lost.count("the server could not be looked at") == 1, "a reason stands once, whatever it is the reason for"
 
 
@@ -440,6 +440,113 @@ def test_ansible_s_own_loader_finds_the_report_and_its_templates() -> None:
     assert done.stdout.strip() == "<!DOCTYPE html>"
 
 
+# --- the move of the clients ------------------------------------------------------------------------------------------------------
+
+
+def test_the_move_is_told_only_where_somebody_looked() -> None:
+    html = html_report(documents.nine())
+    assert 'id="move"' not in html
+    assert 'href="#move"' not in html
+    assert 'id="clients"' not in html
+    page = Page(html_report(documents.moving()))
+    assert {value for tag, name, value in page.attributes if name == "href"} >= {"#move", "#clients"}
+
+
+def test_the_move_has_totals_what_could_not_be_read_and_how_it_went() -> None:
+    told = said_between(html_report(documents.moving()), "move", "clients")
+    assert "from the sites' logs of 7 servers: 1,330 addresses were served over TLS, 63 over plain HTTP, 3 were turned away there." in told
+    assert "Computers that WSUS knows and did not see: 14." in told
+    assert "Could not be read: wsus08 ( Access to the path" in told
+    assert re.search(r"wsus01 190 3 2 3 5 13 on 14 November 2026, .*?, 3 on 19 November 2026 13 \u2192 3|wsus01 190 3 2 3 5 .*?13 &#x2192; 3", told)
+    assert told.index("wsus01") < told.index("wsus06") < told.index("wsus02"), "who was turned away, then the most over HTTP"
+
+
+def test_who_calls_stands_with_the_server_cut_where_there_are_many() -> None:
+    called = documents.traffic(7, 40, None, 2)
+    told = article(html_report(documents.audit([documents.server("wsus01", traffic=called)])), "wsus01")
+    assert "Who calls it: over TLS 7, over HTTP 40, not seen not known, turned away 2, only fail over TLS 0" in told
+    assert "Served over plain HTTP (40): 10.0.7.10 as downstream server, last 2026-11-21 ; 10.0.7.11 (pc007001.corp.example), last 2026-11-20" in told
+    assert "and 35 more" in told
+    assert "Not known: Nothing is known of 2026-11-14" in told
+    failed = article(html_report(documents.audit([documents.server("wsus01", traffic_problem="<b>no</b>")])), "wsus01")
+    assert "Who calls it could not be read: &lt;b&gt;no&lt;/b&gt;" in failed
+
+
+def test_with_one_audit_there_is_nothing_to_draw() -> None:
+    html = html_report(documents.audit([documents.server("wsus01", traffic=documents.traffic(7, 40, 1, 2))]))
+    assert 'class="spark"' not in html
+    assert "audit by audit" not in html
+
+
+def test_a_table_of_many_servers_is_cut_and_says_so() -> None:
+    servers = [documents.server(f"wsus{number:03}", traffic=documents.traffic(7, number, 1, 0)) for number in range(120)]
+    told = said_between(html_report(documents.audit(servers)), "move", "matrix")
+    assert "The first 100 of 120, those with the most to do first" in told
+    assert "wsus119" in told
+    assert "wsus019" not in told
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=2, max_size=70))
+def test_bars_stay_in_their_picture_and_are_as_high_as_their_number_says(series: list[int]) -> None:
+    found = documents.traffic(1, 0, 0, 0)
+    found["over_http"]["number"] = series[-1]
+    before = [
+        {"read": f"2026-10-01T02:{place:02}:00Z", "over_tls": 1, "over_http": number, "not_seen": 0, "turned_away": 0, "only_fail_over_tls": 0}
+        for place, number in enumerate(series[:-1])
+    ]
+    drawn = moving.moving({"traffic": found, "traffic_before": before})
+    assert drawn is not None
+    assert drawn.went is not None
+    shown = series[-moving.SPARKS :]
+    assert (len(drawn.went.bars), drawn.went.first, drawn.went.last) == (len(shown), shown[0], shown[-1])
+    for bar, number in zip(drawn.went.bars, shown, strict=True):
+        assert bar.y >= 0
+        assert bar.y + bar.height == moving.SPARK_HEIGHT
+        assert 0 <= bar.x < drawn.went.width
+        assert (bar.height == 1) is (number == 0)
+    order = sorted(zip(shown, drawn.went.bars, strict=True), key=lambda pair: pair[0])
+    assert [bar.height for _number, bar in order] == sorted(bar.height for bar in drawn.went.bars)
+    assert [bar.now for bar in drawn.went.bars].index(True) == len(shown) - 1
+
+
+def test_clients_stand_in_what_to_do_first_in_the_page_and_among_the_changes() -> None:
+    html = html_report(documents.moving())
+    assert "Clients: 5 of 76 have failures, 70 passed, 1 not known." in Page(html).said()
+    assert re.search(r"5 clients fail .*? client_policy : left1 , left2 , left3 , left4 , left5", said_between(html, "start", "tree"))
+    told = said_between(html, "clients", "matrix")
+    assert "76 clients were looked at: 70 passed, 5 failed, 1 not known." in told
+    assert "not known away the client could not be looked at: The connection failed: timed out" in told
+    changes = said_between(html, "changes", "checks")
+    assert "Clients that are new new" in changes
+    assert re.search(r"Clients that are gone left6 , left7 , gone", changes)
+    assert "client_policy" in said_between(html + '<h2 id="end"', "checks", "end")
+
+
+def test_a_client_that_fails_is_the_verdict_where_every_server_is_well() -> None:
+    html = html_report(documents.audit([documents.server("wsus01")], clients=[documents.client("pc1", problems=("no",))]))
+    assert '<div class="verdict medium">' in html
+    assert "Clients: 1 of 1 has failures" in Page(html).said()
+
+
+def test_more_clients_than_the_page_shows_are_counted_and_are_in_its_data() -> None:
+    clients = [documents.client(f"pc{number:03}", problems=("no",)) for number in range(350)]
+    html = html_report(documents.audit([documents.server("wsus01")], clients=clients))
+    assert "The first 300 of 350" in said_between(html, "clients", "matrix")
+    data = Page(html).json("data")["clients"]
+    assert (len(data["rows"]), len(data["texts"])) == (350, 2), "every text once"
+    assert data["rows"][349][:3] == ["pc349", "m", 0]
+
+
+def test_junit_has_a_suite_for_each_client() -> None:
+    root = ET.fromstring(junit_report(documents.moving()))
+    suite = next(one for one in root if one.get("name") == "left1")
+    (case,) = suite
+    assert (case.get("name"), suite.get("failures")) == ("client_policy", "1")
+    assert "which is not https" in str(case[0].text)
+    away = next(one for one in root if one.get("name") == "away")
+    assert str(away[0][0].get("message")).startswith("not known: the client could not be looked at")
+
+
 # --- where everything is drawn ----------------------------------------------------------------------------------------------------
 
 
@@ -539,7 +646,7 @@ def test_junit_has_a_suite_for_each_server_and_a_case_for_each_check() -> None:
     document = documents.nine()
     root = ET.fromstring(junit_report(document))
     assert root.tag == "testsuites"
-    assert [root.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["315", "15", "0", "53"]
+    assert [root.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["324", "15", "0", "62"]
     suites = root.findall("testsuite")
     assert [suite.get("name") for suite in suites] == [server["name"] for server in document["servers"]]
     assert {suite.get("timestamp") for suite in suites} == {"2026-11-21T16:00:00"}
@@ -572,5 +679,5 @@ def test_junit_says_what_was_seen_how_to_mend_it_and_why_nothing_is_known() -> N
 
 def test_junit_of_wicked_texts_is_valid_and_says_them() -> None:
     root = ET.fromstring(junit_report(documents.hostile()).encode("utf-8"))
-    assert [suite.get("name") for suite in root] == [texts.clean(text) or "(no name)" for text in documents.HOSTILE]
+    assert [suite.get("name") for suite in root] == [texts.clean(text) or "(no name)" for text in documents.HOSTILE] * 3, "servers, then clients"
     assert {element.tag for element in root.iter()} == {"testsuites", "testsuite", "testcase", "failure", "skipped"}
