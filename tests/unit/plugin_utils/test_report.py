@@ -458,6 +458,7 @@ def test_the_move_has_totals_what_could_not_be_read_and_how_it_went() -> None:
     assert "Computers that WSUS knows and did not see: 14." in told
     assert "Could not be read: wsus08 ( Access to the path" in told
     assert re.search(r"wsus01 190 3 2 3 5 13 on 14 November 2026, .*?, 3 on 19 November 2026 13 \u2192 3|wsus01 190 3 2 3 5 .*?13 &#x2192; 3", told)
+    assert html_report(documents.moving()).count('<rect class="now"') == 7, "this audit's bar, of each server"
     assert told.index("wsus01") < told.index("wsus06") < told.index("wsus02"), "who was turned away, then the most over HTTP"
 
 
