@@ -187,6 +187,8 @@ class _Server:
             raise SearchFailed(TIMED_OUT, f"no answer from {name}:{port}") from error
         except OSError as error:
             raise SearchFailed(CANNOT_CONNECT, f"no connection to {name}:{port}") from error
+        # A call's head and its body go out one after the other: the second is not to wait until the first was acknowledged.
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             connection.sock = self._secured(connection.sock, name)
         return address, connection
