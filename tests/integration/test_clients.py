@@ -12,7 +12,6 @@ import pytest
 
 from tests.integration.controller import Controller, Run
 from tests.integration.rollouts import documents, store, trips
-from tests.lab.faults import Drop
 from tests.lab.lab import Lab
 
 CLIENTS = "securepatch.wsus.clients"
@@ -238,6 +237,20 @@ def test_a_search_that_fails_is_no_proof_whatever_the_machine_says_it_was_told(c
     assert (mended.code, table(mended)) == (0, {"pilot": "proved, nothing to change", "office": "proved, 1 change"}), mended.output
 
 
+def test_a_policy_that_cannot_be_set_fails_its_ring_and_says_what_was_set_before_it(controller: Start) -> None:
+    fleet = controller(fleet_of({"pc[1:2]": {"group_policies": ["WSUS pilot"]}}, {"Locked": {"url": OLD, "access": "read"}}))
+    missing = {"gpo": "WSUS pilto", "server": "wsus01", "domain": "corp.example"}
+    run = run_rings(fleet, given=rings(("pilot", [PILOT, missing], ["pc1", "pc2"])))
+    assert (run.code != 0, table(run)) == (True, {"pilot": "FAILED on pc1 in 'Set the group policies', 1 change"})
+    assert "There is no group policy 'WSUS pilto' in the domain corp.example. Nearly so are called: 'WSUS pilot'" in said(run)
+    assert (policy(fleet.lab, "WSUS pilot"), told(fleet.lab, "pc2"), came(fleet.lab, "wsus01")) == (NEW, OLD, set())
+    denied = run_rings(fleet, given=rings(("pilot", [PILOT, {"gpo": "Locked", "server": "wsus01"}], ["pc1", "pc2"])))
+    assert table(denied) == {"pilot": "FAILED on pc1 in 'Set the group policies', nothing changed"}
+    assert "Access to the group policy was denied." in said(denied)
+    mended = run_rings(fleet, given=rings(("pilot", [PILOT], ["pc1", "pc2"])))
+    assert (mended.code, table(mended)) == (0, {"pilot": "proved, nothing to change"}), mended.output
+
+
 @pytest.mark.parametrize(
     ("faults", "task", "says", "is_told"),
     [
@@ -276,7 +289,7 @@ def test_a_run_that_is_cut_off_after_the_policies_were_set_is_finished_by_the_ne
     """From then on no machine can be reached: all of the ring fail, none leaves the run."""
     fleet = controller(fleet_of({"pc[1:2]": {"group_policies": ["WSUS pilot"]}, "pc3": {"group_policies": ["WSUS office"]}}))
     # Two servers, two machines, and two trips for the policy are before it.
-    fleet.lab.cut(7, Drop("before"))
+    fleet.lab.cut(7, "before")
     run = run_rings(fleet)
     assert run.code != 0
     assert table(run)["pilot"].startswith("FAILED on pc1 and pc2 in 'See what the machine was told', 1 change")
