@@ -24,7 +24,7 @@ class ActionModule(ReadsTraffic[Any]):
 
     def _run(self, arguments: dict[str, Any]) -> dict[str, Any]:
         _refuse(arguments)
-        found = self.read_callers(arguments["days"], arguments["absent_days"])
+        found = self.read_callers(arguments["days"], arguments["absent_days"], name_probes=True)
         unnamed = without_name(found.traffic, found.known)
         names, unasked = names_of(unnamed, arguments["resolve_seconds"]) if arguments["resolve"] else ({}, 0)
         info = as_info(found.traffic, found.known, names)

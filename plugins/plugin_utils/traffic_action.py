@@ -15,12 +15,13 @@ from .traffic import MOST_DAYS, NotTraffic, Traffic, computers_at, read_traffic,
 class ReadsTraffic(HostAction[Document]):
     """An action plugin that reads who calls the server of its task."""
 
-    def read_callers(self, days: int, absent_days: int) -> Callers:
+    def read_callers(self, days: int, absent_days: int, *, name_probes: bool = False) -> Callers:
         """Who called in the last DAYS days, and which computers WSUS knows where: one trip, and another where somebody has no name yet. Raises
-        Stop."""
+        Stop. NAME_PROBES: whether it is worth a trip to name what only looks, and calls nothing: each audit leaves that in the log itself."""
         traffic = self.read_traffic(days, absent_days)
         known = computers_at(traffic.computers)
-        if without_name(traffic, known) and traffic.computers is not None:
+        probes = set() if name_probes else {caller.address for caller in traffic.callers if caller.kinds == ("probe",)}
+        if traffic.computers is not None and not probes.issuperset(without_name(traffic, known)):
             # Those who came are not among those who did not: read for no days, the list has them all.
             known = computers_at(traffic.computers, self.read_traffic(0, absent_days).computers)
         return Callers(traffic, known)

@@ -7,10 +7,12 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.integration.controller import Controller, Run
 from tests.integration.rollouts import set_variables
@@ -269,3 +271,171 @@ def test_slices_put_together_judge_what_takes_more_than_one_server(controller: S
     found = document(fleet)
     assert results(found, "wsus01")["inventory"] == "pass"
     assert found["about"]["slices"] == 2
+
+
+# --- the move of the clients ----------------------------------------------------------------------------------------------
+
+FOLDER = r"C:\inetpub\logs\LogFiles\W3SVC1634923"
+FIELDS = "#Fields: date time s-ip cs-method cs-uri-stem s-port c-ip sc-status sc-substatus"
+MARKUP = "<img src=x onerror=alert(1)>.corp.example"
+
+
+def logged(*calls: tuple[int, int, str, str]) -> dict[str, Any]:
+    """A machine whose log has these calls: how many days ago, on which port, from whom, and with which answer."""
+    files: dict[str, list[str]] = {}
+    for days, port, address, status in sorted(calls, reverse=True):
+        at = datetime.now(UTC) - timedelta(days=days, minutes=5)
+        line = f"{at:%Y-%m-%d %H:%M:%S} 10.0.0.5 POST /ClientWebService/client.asmx {port} {address} {status}"
+        files.setdefault(f"{FOLDER}\\u_ex{at:%y%m%d}.log", [FIELDS]).append(line)
+    return {"files": {path: "\n".join(lines) + "\n" for path, lines in files.items()}}
+
+
+def computer(number: int, days: float, address: str, fqdn: str | None = None) -> dict[str, str]:
+    last = datetime.now(UTC) - timedelta(days=days)
+    return {"id": f"id-{number}", "fqdn": fqdn or f"pc{number}.corp.example", "address": address, "last_sync": f"{last:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+def told(url: str) -> dict[str, Any]:
+    """A client that was told this URL by its own policy."""
+    key = r"HKLM:\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+    server = {name: {"kind": "String", "data": url} for name in ("WUServer", "WUStatusServer")}
+    return {"state": {"registry": {key: server, key + r"\AU": {"UseWUServer": {"kind": "DWord", "data": 1}}}}}
+
+
+MOVING: dict[str, Any] = {
+    "servers": {
+        # It requires TLS and turned away three: one whose name is markup, one that may be back, and one that nobody knows.
+        "wsus01": {
+            "stage": "required",
+            "state": {
+                **logged(
+                    (1, 8531, "10.1.0.7", "200 0"),
+                    (1, 8530, "10.1.0.8", "403 4"),
+                    (2, 8530, "10.1.0.8", "403 4"),
+                    (3, 8530, "10.1.0.9", "403 4"),
+                    (3, 8530, "10.1.0.10", "403 4"),
+                    (2, 8530, "127.0.0.1", "403 4"),
+                    (9, 8530, "10.1.0.11", "403 4"),
+                ),
+                "wsus": {"computers": [computer(8, 5, "10.1.0.8", MARKUP), computer(9, 0.5, "10.1.0.9"), computer(30, 20, "10.1.0.30")]},
+            },
+        },
+        # It still has callers over HTTP.
+        "wsus02": {
+            "stage": "offered",
+            "upstream": "wsus01",
+            "state": {
+                **logged(
+                    (1, 8530, "10.1.0.20", "200 0"), (1, 8530, "10.1.0.21", "200 0"), (1, 8531, "10.1.0.22", "200 0"), (1, 8531, "10.1.0.23", "503 0")
+                ),
+                "wsus": {"computers": [computer(20, 1, "10.1.0.20")]},
+            },
+        },
+        # Its log cannot be read: the connection breaks.
+        "wsus03": {
+            "stage": "required",
+            "upstream": "wsus01",
+            "faults": {"drop": {"when": "before", "module": "wsus_traffic", "times": "always"}},
+        },
+        # Nothing can have moved here.
+        "wsus04": {"upstream": "wsus01", "state": logged((1, 8530, "10.1.0.40", "200 0"))},
+    },
+    "clients": {
+        "moved": told("https://wsus01.corp.example:8531"),
+        "left": told("http://wsus02.corp.example:8530"),
+        "elsewhere": told("https://wsus09.corp.example:8531"),
+        "away": {"faults": {"unreachable": True}},
+    },
+}
+
+
+def test_who_calls_each_server_is_told_and_who_was_turned_away_is_a_finding(controller: Start) -> None:
+    fleet = controller(MOVING)
+    run = audit(fleet)
+    assert run.code == 0, run.output
+    found = document(fleet)
+    servers = {one["name"]: one for one in found["servers"]}
+    counts = {
+        name: {key: one["traffic"][key]["number"] for key in ("over_http", "turned_away", "not_seen", "only_fail_over_tls")}
+        for name, one in servers.items()
+        if one["traffic"]
+    }
+    assert counts == {
+        "wsus01": {"over_http": 0, "turned_away": 3, "not_seen": 1, "only_fail_over_tls": 0},
+        "wsus02": {"over_http": 2, "turned_away": 0, "not_seen": 0, "only_fail_over_tls": 1},
+    }
+    assert [one["names"] for one in servers["wsus02"]["traffic"]["over_http"]["first"]] == [[], ["pc20.corp.example"]]
+    away = finding(found, "wsus01", "turned_away")
+    assert (away["result"], away["severity"]) == ("fail", "medium")
+    assert f"10.1.0.8 ({MARKUP}) (twice" in away["seen"].replace("(2 times", "(twice")
+    assert "10.1.0.10 (once" in away["seen"]
+    assert "1 of 3 may be back" in away["seen"]
+    assert "127.0.0.1" not in away["seen"], "the server itself is no client"
+    assert "10.1.0.11" not in away["seen"], "that was before these days"
+    assert "state: absent" in away["mend"]
+    assert {name: results(found, name)["turned_away"] for name in servers} == {
+        "wsus01": "fail",
+        "wsus02": "not_applicable",
+        "wsus03": "not_known",
+        "wsus04": "not_applicable",
+    }
+    assert "wsus04" not in {trip.server for trip in fleet.lab.trips if trip.module.endswith("wsus_traffic")}
+    lost = servers["wsus03"]
+    assert (lost["reached"], lost["traffic"], results(found, "wsus03")["binding"]) == (True, None, "pass")
+    assert "connection" in lost["traffic_problem"].lower()
+    html = (fleet.folder / "wsus-audit" / "audit.html").read_text(encoding="utf-8")
+    assert "<img" not in html
+    assert "&lt;img src=x" in html
+    summary = "\n".join(run.of("Show the summary")["msg"])
+    assert "Addresses on 2 servers: 2 served over plain HTTP, 3 turned away; 1 computers not seen." in summary
+    assert "Nobody is turned away who still comes over plain HTTP: fails on 1 of 4 [turned_away]" in summary
+
+    with fleet.lab.edit("wsus02") as machine:
+        machine["files"] = logged((1, 8530, "10.1.0.20", "200 0"))["files"]
+    again = audit(fleet, audit_folder="later", previous=str(fleet.folder / "wsus-audit" / "audit.json"))
+    assert again.code == 0, again.output
+    later = next(one for one in document(fleet, "later")["servers"] if one["name"] == "wsus02")
+    assert ([one["over_http"] for one in later["traffic_before"]], later["traffic"]["over_http"]["number"]) == ([2], 1)
+    assert "2 &#x2192; 1" in (fleet.folder / "later" / "audit.html").read_text(encoding="utf-8")
+
+
+def test_clients_of_the_inventory_are_looked_at_and_one_that_is_away_fails_nothing(controller: Start) -> None:
+    fleet = controller(MOVING)
+    run = audit(fleet, audit_traffic_days=0)
+    assert run.code == 0, run.output
+    found = document(fleet)
+    assert not [trip for trip in fleet.lab.trips if trip.module.endswith("wsus_traffic")]
+    assert {one["name"]: (one["reached"], one["server"], one["findings"][0]["result"]) for one in found["clients"]} == {
+        "moved": (True, "wsus01", "pass"),
+        "left": (True, "wsus02", "fail"),
+        "elsewhere": (True, None, "fail"),
+        "away": (False, None, "not_known"),
+    }
+    said = {one["name"]: one["findings"][0]["seen"] or one["findings"][0]["reason"] for one in found["clients"]}
+    assert "its own policy" in said["left"]
+    assert "which is not https" in said["left"]
+    assert "none of the audited servers" in said["elsewhere"]
+    assert "refused" in said["away"]
+    assert "4 clients looked at: 1 passed, 2 failed, 1 not known." in run.of("Show the summary")["msg"]
+    assert audit(fleet, audit_traffic_days=0, audit_clients="none", audit_folder="without").code == 0
+    assert document(fleet, "without")["clients"] == []
+
+
+@pytest.mark.parametrize("inventory", ["absent", "empty"])
+def test_without_clients_nothing_is_said_of_them(inventory: str, controller: Start) -> None:
+    fleet = controller(ONE)
+    if inventory == "empty":
+        hosts = yaml.safe_load(fleet.lab.inventory.read_text(encoding="utf-8"))
+        fleet.lab.inventory.write_text(yaml.safe_dump({**hosts, "wsus_clients": {"hosts": {}}}), encoding="utf-8")
+    run = audit(fleet)
+    assert run.code == 0, run.output
+    assert "WARNING" not in run.output
+    assert document(fleet)["clients"] == []
+
+
+def test_days_that_make_no_sense_are_refused_by_name_before_anybody_is_asked(controller: Start) -> None:
+    fleet = controller(ONE)
+    run = audit(fleet, audit_traffic_days=60)
+    assert run.code == 2, run.output
+    assert run.of("Audit every server")["msg"] == "wsus01: absent_days is 60; it has to be more than traffic_days (60) and at most 3650."
+    assert fleet.lab.counts() == {}

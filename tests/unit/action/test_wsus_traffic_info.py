@@ -76,6 +76,13 @@ def test_one_trip_is_enough_where_there_is_nobody_to_name(answer: dict[str, Any]
     assert len(asked.trips) == 1
 
 
+def test_a_probe_is_worth_a_trip_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = [one for one in DOCUMENT["callers"] if one["probed"] and not one["served"] and not one["own"]]
+    asked = Asked(traffic(callers=probe), traffic(since="2026-11-21T02:00:00Z", computers={"seen": 0, "absent": ALL}))
+    assert not asked.run(monkeypatch, resolve=False).get("failed")
+    assert (len(probe), len(asked.trips)) == (1, 2)
+
+
 def test_a_result_has_what_is_documented_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     result = Asked(traffic(), traffic()).run(monkeypatch, resolve=False)
     documented = strings("wsus_traffic_info")["RETURN"]
