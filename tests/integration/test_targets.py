@@ -22,7 +22,7 @@ from tests.lab import modules
 from tests.lab.machine import Machine
 
 TARGETS = sorted(path.parent for path in (Path(__file__).parent / "targets").glob("*/fleet.yml"))
-EVERY_CORE = {"wsus_server_info", "wsus_ssl_binding", "wsus_restart", "https_server", "certificate", "trust"}
+EVERY_CORE = {"wsus_server_info", "wsus_ssl_binding", "wsus_restart", "https_server", "certificate", "trust", "clients"}
 
 #: Targets whose hosts are clients, one after the other; all others are for servers.
 FOR_CLIENTS = {"clients"}
