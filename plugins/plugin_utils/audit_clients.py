@@ -103,7 +103,8 @@ def _client_policy(client: Mapping[str, Any], exact: Mapping[str, Any] | None, s
     rule = CLIENT_CHECKS["client_policy"]
     if not client.get("reached"):
         return Finding(rule.id, "not_known", rule.severity, reason=f"the client could not be looked at: {client.get('problem') or 'no reason given'}")
-    wrong = [str(problem).strip() for problem in client.get("problems") or []]
+    told_wrong = client.get("problems")
+    wrong = [str(problem).strip() for problem in told_wrong] if isinstance(told_wrong, list) else []
     url = str(client.get("url") or "")
     unsure = ""
     if url.casefold().startswith("https:") and exact is None:

@@ -262,7 +262,7 @@ def test_the_move_is_a_table_with_how_it_went_in_bars_and_in_words(opened: Opene
     table = report.page.get_by_role("region", name="Table: Move of the clients")
     first = table.locator("tbody tr").first
     assert first.locator("th, td").all_inner_texts()[:5] == ["wsus01", "190", "3", "2", "3"], "where somebody was turned away comes first"
-    bars = first.get_by_role("img")
+    bars = first.get_by_role("img").first
     assert "13 on 14 November 2026" in str(bars.get_attribute("aria-label"))
     heights = bars.locator("rect").evaluate_all("(them) => them.map((one) => one.getBoundingClientRect().height)")
     assert heights == sorted(heights, reverse=True)

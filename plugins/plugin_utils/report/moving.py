@@ -25,6 +25,10 @@ HEADS = {
 }
 
 
+WENT = {"over_http": "Over HTTP, audit by audit", "not_seen": "Not seen, audit by audit"}
+"""What goes down while clients move."""
+
+
 @dataclass(frozen=True)
 class Bar:
     """An audit in the drawing of one server."""
@@ -37,7 +41,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Went:
-    """How callers over HTTP went from audit to audit: as bars, from what to what, and in words for those who do not see bars."""
+    """How a number went from audit to audit: as bars, from what to what, and in words for those who do not see bars."""
 
     bars: tuple[Bar, ...]
     width: int
@@ -61,12 +65,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Moving:
-    """How far the clients of one server have moved. counted: by the words of COUNTED, None where it is not known."""
+    """How far the clients of one server have moved. counted: by the words of COUNTED, None where it is not known. went: by those of WENT, where
+    there are earlier audits."""
 
     counted: Mapping[str, int | None]
     since: str
     read: str
-    went: Went | None
+    went: Mapping[str, Went | None]
     lists: tuple[Listed, ...]
     not_known: tuple[str, ...]
 
@@ -92,7 +97,7 @@ def moving(server: Mapping[str, Any]) -> Moving | None:
         counted={key: counted[key] for key in COUNTED},
         since=moment(found["since"]),
         read=moment(found["read"]),
-        went=_went([*(server.get("traffic_before") or []), counted]),
+        went={key: _went([*(server.get("traffic_before") or []), counted], key) for key in WENT},
         lists=tuple(one for one in lists if one.number),
         not_known=tuple(clean(one) for one in found["not_known"]),
     )
@@ -122,12 +127,12 @@ def _not_seen(one: Mapping[str, Any]) -> str:
     return f"{clean(one['name'])}, last {clean(one['last_seen'])[:10]}"
 
 
-def _went(found: Sequence[Mapping[str, Any]]) -> Went | None:
-    """None where there is one audit only."""
-    shown = found[-SPARKS:]
-    if len(shown) < 2:
+def _went(found: Sequence[Mapping[str, Any]], key: str) -> Went | None:
+    """None where there is one audit only that knows it, or this one does not."""
+    shown = [one for one in found if one[key] is not None][-SPARKS:]
+    if len(shown) < 2 or found[-1][key] is None:
         return None
-    series = [int(one["over_http"]) for one in shown]
+    series = [int(one[key]) for one in shown]
     most = max(*series, 1)
     bars = []
     for place, number in enumerate(series):

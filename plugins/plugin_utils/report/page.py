@@ -22,7 +22,7 @@ import jinja2
 
 from ..audit_checks import SEVERITIES
 from . import drawing
-from .moving import HEADS, SPARK_HEIGHT, Client, Moving, clients, moving
+from .moving import HEADS, SPARK_HEIGHT, WENT, Client, Moving, clients, moving
 from .texts import clean, counted, moment, servers
 
 HERE = Path(__file__).parent
@@ -376,7 +376,7 @@ def _move(parts: Sequence[Part]) -> dict[str, Any] | None:
         "totals": {**totals, "not_seen": sum(known) if known else None},
         "heads": HEADS,
         "height": SPARK_HEIGHT,
-        "went": any(row[1].went for row in rows),
+        "went": {key: text for key, text in WENT.items() if any(row[1].went[key] for row in rows)},
         "gaps": sum(bool(row[1].not_known) for row in rows),
     }
 

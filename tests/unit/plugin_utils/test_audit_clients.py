@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.securepatch.wsus.plugins.filter import audits as plugin
-from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit import assemble, fails, lines, merge
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit import AuditError, assemble, fails, lines, merge
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.audit_clients import client_audited
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.report import html_report, junit_report
 
 from tests.unit.plugin_utils.machines import DAY, NOW
 from tests.unit.plugin_utils.test_audit import server
@@ -136,6 +137,23 @@ def test_slices_judge_a_client_beside_the_servers_of_all_of_them() -> None:
     assert len(together["clients"][0]["findings"]) == 1
     later = assemble([], NOW + DAY, clients=[client_audited("pc1", {"msg": "no"}, NOW + DAY)])
     assert [each["reached"] for each in merge([one, later, other], NOW)["clients"]] == [False]
+
+
+@pytest.mark.parametrize("key", sorted(client()))
+@pytest.mark.parametrize("strange", [None, 7, "x", [7], {"a": 1}, ...])
+def test_a_damaged_client_of_a_file_is_refused_or_judged(key: str, strange: Any) -> None:
+    document = assemble(servers(), NOW, clients=[client()])
+    if strange is ...:
+        del document["clients"][0][key]
+    else:
+        document["clients"][0][key] = strange
+    try:
+        found = merge([document], NOW, previous=document)
+    except AuditError as error:
+        assert "it is damaged" in str(error)
+    else:
+        html_report(found)
+        junit_report(found)
 
 
 def test_the_filter_takes_those_that_were_in_the_run() -> None:

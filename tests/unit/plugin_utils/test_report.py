@@ -458,7 +458,7 @@ def test_the_move_has_totals_what_could_not_be_read_and_how_it_went() -> None:
     assert "Computers that WSUS knows and did not see: 14." in told
     assert "Could not be read: wsus08 ( Access to the path" in told
     assert re.search(r"wsus01 190 3 2 3 5 13 on 14 November 2026, .*?, 3 on 19 November 2026 13 \u2192 3|wsus01 190 3 2 3 5 .*?13 &#x2192; 3", told)
-    assert html_report(documents.moving()).count('<rect class="now"') == 7, "this audit's bar, of each server"
+    assert html_report(documents.moving()).count('<rect class="now"') == 2 * 7, "this audit's bar, of each server"
     assert told.index("wsus01") < told.index("wsus06") < told.index("wsus02"), "who was turned away, then the most over HTTP"
 
 
@@ -497,17 +497,30 @@ def test_bars_stay_in_their_picture_and_are_as_high_as_their_number_says(series:
     ]
     drawn = moving.moving({"traffic": found, "traffic_before": before})
     assert drawn is not None
-    assert drawn.went is not None
+    went = drawn.went["over_http"]
+    assert went is not None
     shown = series[-moving.SPARKS :]
-    assert (len(drawn.went.bars), drawn.went.first, drawn.went.last) == (len(shown), shown[0], shown[-1])
-    for bar, number in zip(drawn.went.bars, shown, strict=True):
+    assert (len(went.bars), went.first, went.last) == (len(shown), shown[0], shown[-1])
+    for bar, number in zip(went.bars, shown, strict=True):
         assert bar.y >= 0
         assert bar.y + bar.height == moving.SPARK_HEIGHT
-        assert 0 <= bar.x < drawn.went.width
+        assert 0 <= bar.x < went.width
         assert (bar.height == 1) is (number == 0)
-    order = sorted(zip(shown, drawn.went.bars, strict=True), key=lambda pair: pair[0])
-    assert [bar.height for _number, bar in order] == sorted(bar.height for bar in drawn.went.bars)
-    assert [bar.now for bar in drawn.went.bars].index(True) == len(shown) - 1
+    order = sorted(zip(shown, went.bars, strict=True), key=lambda pair: pair[0])
+    assert [bar.height for _number, bar in order] == sorted(bar.height for bar in went.bars)
+    assert [bar.now for bar in went.bars].index(True) == len(shown) - 1
+
+
+def test_what_was_not_known_for_a_time_has_no_bar_for_that_time() -> None:
+    points = [{"read": f"2026-10-0{day}T02:00:00Z", "over_tls": 1, "over_http": 4, "turned_away": 0, "only_fail_over_tls": 0} for day in (1, 2, 3)]
+    before = [{**point, "not_seen": number} for point, number in zip(points, (9, None, 4), strict=True)]
+    drawn = moving.moving({"traffic": documents.traffic(1, 3, 2, 0), "traffic_before": before})
+    assert drawn is not None
+    assert drawn.went["not_seen"] is not None
+    assert (len(drawn.went["not_seen"].bars), drawn.went["not_seen"].first, drawn.went["not_seen"].last) == (3, 9, 2)
+    unknown = moving.moving({"traffic": documents.traffic(1, 3, None, 0), "traffic_before": before})
+    assert unknown is not None
+    assert (unknown.went["not_seen"], unknown.counted["not_seen"], unknown.went["over_http"] is None) == (None, None, False)
 
 
 def test_clients_stand_in_what_to_do_first_in_the_page_and_among_the_changes() -> None:
