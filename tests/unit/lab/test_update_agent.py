@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import demo_clients
 from tests.lab import update_agent
 from tests.lab.engine import WindowsError, apply_changes, read_group_policies, read_update_client
 from tests.lab.fleet import FleetError, load
@@ -318,6 +319,12 @@ def test_a_range_stands_for_many_clients() -> None:
 
     assert names("pc[08:11]", "alone") == ["pc08", "pc09", "pc10", "pc11", "alone"]
     assert names("pc[1:5:2]", "lab[a:b][1:2]") == ["pc1", "pc3", "pc5", "laba1", "laba2", "labb1", "labb2"]
+
+
+def test_the_demo_has_fifty_clients_and_a_policy_for_those_of_each_server() -> None:
+    demo = load(demo_clients.fleet())
+    assert len(demo.clients) == 50
+    assert {policy for client in demo.clients.values() for policy in client.group_policies or ()} == set(demo_clients.POLICIES.values())
 
 
 @pytest.mark.parametrize(
