@@ -3,7 +3,8 @@
 """The demo: a hierarchy of nine simulated WSUS servers goes from HTTP to HTTPS, by the playbook that would do it for real ones.
 
 `make demo` runs it. Two runs of the rollout: the first offers HTTPS, the second requires it. What is printed here is a digest; all that
-ansible-playbook printed is kept beside the inventory, and so are the reports.
+ansible-playbook printed is kept beside the inventory, and so are the reports. Then fifty clients search through a rollout of three servers, twice
+(`demo_clients`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import demo_clients
 from tests.lab.lab import Lab
 from tests.tooling.cores import newest_for
 from tests.tooling.environment import main_environment
@@ -27,7 +29,7 @@ FOLDER = ROOT / ".cache" / "demo"
 REPORTS = FOLDER / "reports"
 RUNS = (
     ("1-offer", "The first run offers HTTPS on every server. Nobody is turned away: HTTP goes on.", {}),
-    ("2-require", "The second run requires TLS. In a company it would wait until the last client has the new URL.", {"wsus_require_tls": True}),
+    ("2-require", "The second run requires TLS. These servers have no clients yet: see below.", {"wsus_require_tls": True}),
 )
 
 
@@ -54,7 +56,9 @@ def main() -> int:
         print(f"  {report.relative_to(ROOT)}")
     print(f"The inventory it ran with:\n  {lab.inventory.relative_to(ROOT)}")
     print("\nTo try a playbook of your own against such a fleet:\n  .venv/bin/python -m tests.lab serve tests/lab/fleets/nine.yml")
-    return 0
+    print(f"\n{'=' * 100}\nAnd the clients? Fifty of them search every 22 hours all through a rollout of three servers. Twice, two weeks each, in some")
+    print(f"minutes: once TLS is required in the first night, once when nobody needs HTTP any more.\n{'=' * 100}", flush=True)
+    return demo_clients.main([])
 
 
 def rollout(inventory: Path, variables: dict[str, object], log: Path) -> int:

@@ -207,8 +207,8 @@ class Quiet:
         if self.breaks:
             calls = [f"{one['service']} ({one['agent'] or 'nameless'}, last at {one['last_served']})" for one in self.breaks]
             told.append(
-                f"The server itself still calls these over HTTP since its restart, which {'will be' if self.missing else 'is'} turned away: "
-                f"{_listed(calls)}. Give scripts and Configuration Manager on it the https URL."
+                f"The server itself called these over HTTP since the machine's last start: {_listed(calls)}. What goes on doing so, a script or "
+                "Configuration Manager on it, is turned away once TLS is required: give it the https URL."
             )
         return [*told, *self.notes]
 

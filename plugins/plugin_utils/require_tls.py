@@ -50,8 +50,7 @@ Requirement = Literal["never", "now", "when_quiet"]
 """Whether TLS is to be required: not at all, at once, or once nobody needs plain HTTP any more."""
 
 TAKE_BACK = (
-    "TLS is required from now on. Where somebody is turned away who must not be, securepatch.wsus.iis_require_ssl with state: absent takes it "
-    "back at once."
+    "TLS is required from now on. Where somebody is turned away who must not be, iis_require_ssl with state: absent takes it back at once."
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from .application_pool import BEST_PRACTICES, plan_application_pool
 from .hierarchy import Hierarchy, tree_lines
-from .require_tls import Requirement
+from .require_tls import TAKE_BACK, Requirement
 from .state import LookNeeded, Refusal, State, configured_name, default_https_port
 from .synchronization import SynchronizationWish, plan_synchronization
 from .verdict import standing
@@ -277,7 +277,8 @@ def _next_steps(
             told += wrapped(_with_name(name, str(outcome.message), hierarchy.servers))
     for name, outcome in outcomes.items():
         for note in outcome.notes:
-            told += wrapped(f"{name}: {note}")
+            # Where to go back to is the same for all of them, and told once.
+            told += wrapped(f"{name}: {note}") if note != TAKE_BACK else []
     failed = [name for name, outcome in outcomes.items() if not outcome.ok]
     waiting = [name for name in hierarchy.servers if name in in_run and name not in outcomes]
     pending = [name for name, outcome in outcomes.items() if outcome.standing == "restart pending"]
@@ -317,6 +318,8 @@ def _next_steps(
         lines += [f"   {outcome.url}  ({name})" for name, outcome in offering]
     if unchecked and not check_mode:
         lines += wrapped(f"Not checked from outside: {', '.join(unchecked)}.")
+    if not check_mode and any(TAKE_BACK in outcome.notes for outcome in outcomes.values()):
+        lines += wrapped(TAKE_BACK)
     if check_mode:
         lines.append("Check mode: nothing was changed.")
     elif not steps:

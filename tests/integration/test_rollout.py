@@ -107,7 +107,10 @@ def test_bottom_up_over_nine_servers_and_then_tls_is_required(controller: Start)
     assert problems == []
     assert {change for trips_of in change_trips(lab, since).values() for trip in trips_of for change in trip.changes} == {"access"}
     assert [name for name in lab.fleet.servers if not requires(lab, name)] == []
-    assert said(second) == "Nothing is left to do: every server requires TLS."
+    assert said(second) == (
+        "TLS is required from now on. Where somebody is turned away who must not be, iis_require_ssl with state: absent takes it back at once. "
+        "Nothing is left to do: every server requires TLS."
+    )
 
     assert_nothing_to_do(fleet, wsus_require_tls=True)
 

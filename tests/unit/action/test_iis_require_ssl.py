@@ -126,7 +126,7 @@ def test_where_it_is_not_nothing_changes_and_nothing_fails(monkeypatch: pytest.M
     told = " ".join(result["notes"])
     assert "10.1.0.8" in told
     assert "It can be required on 2026-11-28T00:00:00Z at the earliest" in told
-    assert "still calls these over HTTP since its restart, which will be turned away: ApiRemoting30 (script, last at 2026-11-21T01:00:00Z)" in told
+    assert "called these over HTTP since the machine's last start: ApiRemoting30 (script, last at 2026-11-21T01:00:00Z)" in told
     assert "state: absent" not in told
 
 

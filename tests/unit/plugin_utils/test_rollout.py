@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.application_pool import BEST_PRACTICES
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.binding import BindingWish
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.hierarchy import Hierarchy, Server, build, waves
-from ansible_collections.securepatch.wsus.plugins.plugin_utils.require_tls import Requirement
+from ansible_collections.securepatch.wsus.plugins.plugin_utils.require_tls import TAKE_BACK, Requirement
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.rollout import (
     WIDTH,
     Outcome,
@@ -313,6 +314,13 @@ def test_a_server_without_anything_to_do_was_finished_already() -> None:
     lines = table(dict.fromkeys(EVERYBODY, DONE))
     assert row(lines, "top")[-1] == "finished already, nothing to do"
     assert lines[-1] == "Nothing is left to do: every server requires TLS."
+
+
+def test_the_way_back_is_told_once_for_all() -> None:
+    lines = table(dict.fromkeys(EVERYBODY, dataclasses.replace(DONE, notes=(TAKE_BACK, "A remark."))))
+    told = " ".join(" ".join(lines).split())
+    assert told.count(TAKE_BACK) == 1
+    assert told.count("A remark.") == len(EVERYBODY)
 
 
 def test_a_synchronization_that_was_turned_before_its_own_wave_is_told() -> None:
