@@ -119,6 +119,7 @@ def test_rings_are_told_and_proved_one_after_the_other_and_then_nothing_is_left(
     assert [change for change in made(run) if change not in text] == []
     assert table(run) == {"pilot": "proved, 4 changes", "office": "proved, 2 changes"}
     assert said(run).startswith("Every ring is proved.")
+    assert re.search(r"WSUS pilot: Restore-GPO -BackupId [0-9a-f-]{36} -Path C:", run.output)
     assert "2 rings, proved on 3 of the 10 clients in group wsus_clients." in run.output
     assert "The other 7 are not touched" in run.output
     assert {name: told(lab, name) for name in ("pc1", "pc2", "pc3", "pc4")} == {"pc1": NEW, "pc2": NEW, "pc3": NEW2, "pc4": OLD2}
