@@ -31,6 +31,10 @@ RUNS = (
     ("1-offer", "The first run offers HTTPS on every server. Nobody is turned away: HTTP goes on.", {}),
     ("2-require", "The second run requires TLS. These servers have no clients yet: see below.", {"wsus_require_tls": True}),
 )
+CLIENTS = (
+    "And the clients? Fifty of them search every 22 hours, all through a rollout of three servers: two weeks in about two minutes.\n"
+    "Once TLS is required in the first night, and once when nobody needs HTTP any more."
+)
 
 
 def main() -> int:
@@ -56,8 +60,7 @@ def main() -> int:
         print(f"  {report.relative_to(ROOT)}")
     print(f"The inventory it ran with:\n  {lab.inventory.relative_to(ROOT)}")
     print("\nTo try a playbook of your own against such a fleet:\n  .venv/bin/python -m tests.lab serve tests/lab/fleets/nine.yml")
-    print(f"\n{'=' * 100}\nAnd the clients? Fifty of them search every 22 hours all through a rollout of three servers. Twice, two weeks each, in some")
-    print(f"minutes: once TLS is required in the first night, once when nobody needs HTTP any more.\n{'=' * 100}", flush=True)
+    print(f"\n{'=' * 100}\n{CLIENTS}\n{'=' * 100}", flush=True)
     return demo_clients.main([])
 
 

@@ -303,13 +303,13 @@ def _next_steps(
         steps.append(f"Run this for {', '.join(outside)}: this run was limited to others.")
     if offering and not check_mode and require_tls == "when_quiet":
         steps.append(
-            "Clients still reach these servers over HTTP. Give them the URL, and run this again, every night for one: TLS is required once nobody "
-            "needs plain HTTP any more:"
+            "Clients still reach these servers over HTTP. Give them the URL (securepatch.wsus.clients), and run this again, every night for one: "
+            "TLS is required once nobody needs plain HTTP any more:"
         )
     elif offering and not check_mode:
         steps.append(
-            "Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true (or with "
-            "wsus_require_tls=when_quiet, which waits until they have):"
+            "Clients still reach these servers over HTTP. Give them the URL (securepatch.wsus.clients), and when all have it, run this with "
+            "wsus_require_tls=true (or with wsus_require_tls=when_quiet, which waits until they have):"
         )
     lines = [*told, ""] if told else []
     for number, step in enumerate(steps, start=1):

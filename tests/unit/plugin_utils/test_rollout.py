@@ -331,7 +331,8 @@ def test_a_synchronization_that_was_turned_before_its_own_wave_is_told() -> None
 def test_until_tls_is_required_clients_and_their_url_are_told() -> None:
     lines = table({**dict.fromkeys(EVERYBODY, DONE), "east": WELL})
     told = " ".join(" ".join(lines).split())
-    assert "Clients still reach these servers over HTTP. Give them the URL, and when all have it, run this with wsus_require_tls=true (" in told
+    assert "Clients still reach these servers over HTTP. Give them the URL (securepatch.wsus.clients), and when all have it, run this" in told
+    assert "wsus_require_tls=when_quiet, which waits until they have" in told
     assert f"   {URL}  (east)" in lines
     assert f"   {URL}  (top)" not in lines
     assert "Nothing is left to do" not in told
