@@ -31,8 +31,8 @@ def info(document: dict[str, Any]) -> dict[str, Any]:
     return {**told_values(found), "problems": list(findings.problems), "notes": list(findings.notes)}
 
 
-def said(document: dict[str, Any], *urls: str, refreshed: dict[str, Any] | None = None, policies: Any = SET) -> tuple[str, ...]:
-    return judge_told(info(document), urls or (URL,), policies, refreshed or {}).problems
+def said(document: dict[str, Any], *urls: str, refreshed: dict[str, Any] | None = None, policies: Any = None) -> tuple[str, ...]:
+    return judge_told(info(document), urls or (URL,), SET if policies is None else policies, refreshed or {}).problems
 
 
 def test_a_machine_that_was_told_the_url_is_sound() -> None:

@@ -501,14 +501,14 @@ def test_bars_stay_in_their_picture_and_are_as_high_as_their_number_says(series:
     assert went is not None
     shown = series[-moving.SPARKS :]
     assert (len(went.bars), went.first, went.last) == (len(shown), shown[0], shown[-1])
-    for bar, number in zip(went.bars, shown, strict=True):
-        assert bar.y >= 0
-        assert bar.y + bar.height == moving.SPARK_HEIGHT
-        assert 0 <= bar.x < went.width
-        assert (bar.height == 1) is (number == 0)
+    for spark, number in zip(went.bars, shown, strict=True):
+        assert spark.y >= 0
+        assert spark.y + spark.height == moving.SPARK_HEIGHT
+        assert 0 <= spark.x < went.width
+        assert (spark.height == 1) is (number == 0)
     order = sorted(zip(shown, went.bars, strict=True), key=lambda pair: pair[0])
-    assert [bar.height for _number, bar in order] == sorted(bar.height for bar in went.bars)
-    assert [bar.now for bar in went.bars].index(True) == len(shown) - 1
+    assert [spark.height for _number, spark in order] == sorted(spark.height for spark in went.bars)
+    assert [spark.now for spark in went.bars].index(True) == len(shown) - 1
 
 
 def test_what_was_not_known_for_a_time_has_no_bar_for_that_time() -> None:
