@@ -6,10 +6,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: progress
 type: notification
-short_description: Say how far a rollout, a renewal or an audit is
+short_description: Say how far a rollout, a renewal, an audit or the move of the clients is
 version_added: 0.1.0
 description:
-  - Prints a plain line when a wave begins, when a server is done or has failed, and at the end, each with the time since the start.
+  - Prints a plain line when a wave (or a ring of clients) begins, when a machine is done or has failed, and at the end, each with the time since
+    the start.
   - It prints beside what Ansible prints, and nothing for playbooks that are not of this collection.
 requirements:
   - Enable it with C(ANSIBLE_CALLBACKS_ENABLED=securepatch.wsus.progress), or C(callbacks_enabled) in C(ansible.cfg).
@@ -25,7 +26,10 @@ from ansible.plugins.callback import CallbackBase  # noqa: E402
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """What the playbooks note of each server (wsus_plan, wsus_outcome, an audit) is what is told."""
+    """What the playbooks note of each machine (a plan, an outcome, an audit) is what is told."""
+
+    PLANS = {"wsus_plan": "wave", "wsus_ring_plan": "ring"}
+    OUTCOMES = ("wsus_outcome", "wsus_ring_outcome")
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -36,6 +40,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__(display=display, options=options)
         self._began = time.monotonic()
         self._waves: list[list[str]] = []
+        self._called = "wave"
         self._told_waves: set[int] = set()
         self._in_a_wave = self._in_an_audit = False
         self._running: set[str] = set()
@@ -44,7 +49,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Called when a play begins, for each of its batches anew."""
-        self._in_a_wave, self._in_an_audit = play.get_name() == "Wave", play.get_name() == "Audit"
+        self._in_a_wave, self._in_an_audit = play.get_name() in ("Wave", "Ring"), play.get_name() == "Audit"
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Called when a task begins on a host: the first one of a wave's tells that the wave has begun."""
@@ -56,16 +61,18 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 self._running.add(name)
                 if number not in self._told_waves:
                     self._told_waves.add(number)
-                    self._say(f"wave {number} of {len(self._waves)} begins: {', '.join(wave)}")
+                    self._say(f"{self._called} {number} of {len(self._waves)} begins: {', '.join(wave)}")
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Called when a task has ended well: the playbooks' own notes are such results."""
         found = result._result
         facts = found.get("ansible_facts") or {}
-        if isinstance(facts.get("wsus_plan"), dict):
-            self._waves = [list(wave) for wave in facts["wsus_plan"].get("waves") or []]
-        if isinstance(facts.get("wsus_outcome"), dict):
-            self._ended(result._host.get_name(), facts["wsus_outcome"])
+        for name, called in self.PLANS.items():
+            if isinstance(facts.get(name), dict):
+                self._waves, self._called = [list(wave) for wave in facts[name].get("waves") or []], called
+        outcome = next((facts[name] for name in self.OUTCOMES if isinstance(facts.get(name), dict)), None)
+        if outcome is not None:
+            self._ended(result._host.get_name(), outcome)
         elif self._in_an_audit and isinstance(found.get("audit"), dict) and "findings" in found["audit"]:
             failed = sum(each.get("result") == "fail" for each in found["audit"]["findings"])
             self._done.add(result._host.get_name())
