@@ -220,7 +220,7 @@ def result_lines(
             now = outcome.standing or "not known"
         elif name in in_run:
             now = was
-        rows.append((name, was, now, _happened(outcome, moves.get(name, ()), name in in_run, check_mode)))
+        rows.append((name, was, now, _happened(outcome, moves.get(name, ()), name in in_run, check_mode, require_tls)))
     header = ("SERVER", "WAS", "WOULD BE" if check_mode else "IS", "WOULD HAPPEN" if check_mode else "WHAT HAPPENED")
     lines = table([header, *rows])
     if check_mode:
@@ -246,7 +246,7 @@ def _changes_to_make(hierarchy: Hierarchy, outcomes: Mapping[str, Outcome], move
     return lines
 
 
-def _happened(outcome: Outcome | None, moved: Sequence[str], in_run: bool, check_mode: bool) -> str:
+def _happened(outcome: Outcome | None, moved: Sequence[str], in_run: bool, check_mode: bool, require_tls: Requirement) -> str:
     if not in_run:
         return "not in this run (--limit): still to do"
     if outcome is None:
@@ -255,6 +255,9 @@ def _happened(outcome: Outcome | None, moved: Sequence[str], in_run: bool, check
     changes = [*outcome.changes, *moved]
     if not outcome.ok:
         return f"FAILED in '{outcome.task}'" + (f" after {count_of(changes, check_mode)}" if changes else ", nothing changed before")
+    if require_tls == "when_quiet" and outcome.standing == "offers HTTPS":
+        waits = "TLS waits for its clients"
+        return f"{count_of(changes, check_mode)}; {waits}" if changes else f"nothing to do yet, {waits}"
     return count_of(changes, check_mode) if changes else "finished already, nothing to do"
 
 

@@ -266,8 +266,10 @@ def table(
     moves: Mapping[str, Sequence[str]] | None = None,
     in_run: Sequence[str] = EVERYBODY,
     check_mode: bool = False,
+    require_tls: Requirement = "never",
 ) -> list[str]:
-    return result_lines(TREE, finished_tree() if found is None else found, outcomes, moves or {}, in_run, check_mode=check_mode)
+    known = finished_tree() if found is None else found
+    return result_lines(TREE, known, outcomes, moves or {}, in_run, check_mode=check_mode, require_tls=require_tls)
 
 
 def row(lines: Sequence[str], name: str) -> list[str]:
@@ -314,6 +316,17 @@ def test_a_server_without_anything_to_do_was_finished_already() -> None:
     lines = table(dict.fromkeys(EVERYBODY, DONE))
     assert row(lines, "top")[-1] == "finished already, nothing to do"
     assert lines[-1] == "Nothing is left to do: every server requires TLS."
+
+
+def test_a_server_that_waits_for_its_clients_is_not_said_to_be_finished() -> None:
+    offers = dataclasses.replace(WELL, changes=())
+    lines = table({**dict.fromkeys(EVERYBODY, DONE), "east": offers, "west": WELL}, require_tls="when_quiet")
+    assert row(lines, "east")[-1] == "nothing to do yet, TLS waits for its clients"
+    assert row(lines, "west")[-1] == f"{len(WELL.changes)} change{'s' * (len(WELL.changes) != 1)}; TLS waits for its clients"
+    assert row(lines, "top")[-1] == "finished already, nothing to do"
+    told = " ".join(" ".join(lines).split())
+    assert "run this again, every night for one: TLS is required once nobody needs plain HTTP any more:" in told
+    assert row(table({"east": offers}), "east")[-1] == "finished already, nothing to do"
 
 
 def test_the_way_back_is_told_once_for_all() -> None:
