@@ -15,7 +15,7 @@ from ..plugin_utils.endpoint import CheckError
 from ..plugin_utils.move import TurnedAway, called, told_turned_away, turned_away
 from ..plugin_utils.planning import Plan
 from ..plugin_utils.quiet import LOG_LAG, MOST_TOLD, Quiet, QuietWish, SeenCertificate, decide, other_certificate, quiet_wish, seen_by_the_server
-from ..plugin_utils.require_tls import TAKE_BACK, RequireWish, managed_access, plan_access, refuse_too_early
+from ..plugin_utils.require_tls import TAKE_BACK, RequireWish, managed_access, plan_access, plan_require_tls
 from ..plugin_utils.server_action import ServerAction, Stop
 from ..plugin_utils.state import FIVE_SERVICES, Refusal, State, configured_name, format_time, serving_binding
 from ..plugin_utils.survey import certificate_at
@@ -58,9 +58,8 @@ class ActionModule(ReadsTraffic[State], ServerAction):
         return arguments
 
     def plan(self, state: State, arguments: Mapping[str, Any], now: datetime.datetime) -> Plan:
-        plan = plan_access(state, self._wish)
-        if plan.changes and self._wish.present and self._quiet is None:
-            refuse_too_early(state, self._wish, now)
+        # When quiet, what is too early is only missing.
+        plan = plan_access(state, self._wish) if self._quiet else plan_require_tls(state, self._wish, now)
         return dataclasses.replace(plan, values={**plan.values, "quiet": None, "turned_away": []})
 
     def judged(self, state: State, arguments: Mapping[str, Any], now: datetime.datetime) -> tuple[State, Plan]:
@@ -99,7 +98,7 @@ class ActionModule(ReadsTraffic[State], ServerAction):
         return decide(state, self.read_traffic(wish.days_to_read, wish.absent_days), known, seen, wish, later)
 
     def _with_turned_away(self, plan: Plan) -> Plan:
-        """Who was turned away in the days that it had to be quiet for: whoever it is may still have the http URL. Two trips."""
+        """Who was turned away in the days that it had to be quiet for: whoever it is may still have the http URL."""
         if self._quiet is None:
             return plan
         away = turned_away(self.read_callers(self._quiet.quiet_days, self._quiet.absent_days))

@@ -39,6 +39,7 @@ from .state import (
 )
 from .survey import Answered, Survey
 from .synchronization import is_busy
+from .traffic import some_of
 from .trusting import TrustWish, trust_of
 from .verdict import is_internal_database, not_running, standing
 
@@ -48,8 +49,6 @@ SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low")
 
 PATCHED_BUILDS = {14393: 8524, 17763: 7922, 20348: 4297, 26100: 6905}
 """From which revision of each build on CVE-2025-59287 is fixed (Server 2016, 2019, 2022, 2025)."""
-
-_IN_A_SENTENCE = 10
 
 _ROLLOUT = "Run the playbook securepatch.wsus.rollout (or the role https_server on this server)."
 _REQUIRE = (
@@ -785,8 +784,8 @@ def _turned_away(view: View, settings: Settings, now: datetime.datetime) -> _Out
             raise NotKnown(" ".join(gaps))
         if others := failed_otherwise(callers, required):
             raise NotKnown(
-                f"{_some(others)} called over plain HTTP and got an error that is not 403.4. Where the site's log lacks the field sc-substatus, that "
-                "is how it shows who is turned away: select it."
+                f"{some_of(others)} called over plain HTTP and got an error that is not 403.4. Where the site's log lacks the field sc-substatus, "
+                "that is how it shows who is turned away: select it."
             )
         return _Outcome(True, f"nobody {since}")
     back = [one for one in found if one.seen_since]
@@ -797,21 +796,13 @@ def _turned_away(view: View, settings: Settings, now: datetime.datetime) -> _Out
         what = "" if one.kinds == ("client",) else f", {' and '.join(kind.replace('_', ' ') for kind in one.kinds)}"
         later = f"; WSUS saw that computer on {format_time(one.seen_since)}, which takes TLS" if one.seen_since else ""
         words.append(f"{called(one.address, one.computers)}{what} ({times}{last}{later})")
-    seen = f"turned away {since}: {_some(words)}"
+    seen = f"turned away {since}: {some_of(words)}"
     if len(back) == len(found):
         # An address may be another machine's by now, so this is no proof that all of them came back.
         return _Outcome(False, f"{seen}. All of them may be back: whether they are the same machines is not known", severity="low")
     if back:
         seen += f". {len(back)} of {len(found)} may be back: whether they are the same machines is not known"
     return _Outcome(False, seen + (f". Not all is known: {' '.join(gaps)}" if gaps else ""))
-
-
-def _some(words: Sequence[str]) -> str:
-    """As many of them as a sentence holds, and how many more there are."""
-    shown = list(words[:_IN_A_SENTENCE])
-    if len(words) > len(shown):
-        shown.append(f"{len(words) - len(shown)} more")
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 # --- how it runs -----------------------------------------------------------------------------------------------------------

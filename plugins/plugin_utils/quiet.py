@@ -32,13 +32,12 @@ from .state import (
     serving_binding,
 )
 from .survey import Survey
-from .traffic import DAY, MOST_DAYS, Caller, Computer, Traffic, address_key, computers_at, dates, midnight, plain
+from .traffic import DAY, MOST_DAYS, NAMES_IN_A_SENTENCE, Caller, Computer, Traffic, address_key, computers_at, dates, midnight, plain, some_of
 
 LOG_LAG = datetime.timedelta(minutes=2)
 """IIS writes its logs up to a minute late [API]: of a time as near as this the log does not tell everything."""
 CLOCK_DIFFERENCE = datetime.timedelta(hours=1)
 """Further apart than this, the server's clock and the controller's do not tell the same days, or what was read is too old."""
-NAMES_IN_A_SENTENCE = 10
 MOST_TOLD = 1000
 """How many of the callers and of the computers a result has; how many there are is in the sentences."""
 
@@ -207,7 +206,7 @@ class Quiet:
         if self.breaks:
             calls = [f"{one['service']} ({one['agent'] or 'nameless'}, last at {one['last_served']})" for one in self.breaks]
             told.append(
-                f"The server itself called these over HTTP since the machine's last start: {_listed(calls)}. What goes on doing so, a script or "
+                f"The server itself called these over HTTP since the machine's last start: {some_of(calls)}. What goes on doing so, a script or "
                 "Configuration Manager on it, is turned away once TLS is required: give it the https URL."
             )
         return [*told, *self.notes]
@@ -345,11 +344,11 @@ class _Judging:
             latest = callers[0].last_served or self.first
             self.bounds.append(self._after(latest))
             self.missing.append(
-                f"Still served over plain HTTP since {self.first.date()}: {_listed([self._called(one.address) for one in callers])}; the last one "
+                f"Still served over plain HTTP since {self.first.date()}: {some_of([self._called(one.address) for one in callers])}; the last one "
                 f"on {format_time(latest)}."
             )
         if others:
-            self.notes.append(f"Called over plain HTTP without success: {_listed(others)}.")
+            self.notes.append(f"Called over plain HTTP without success: {some_of(others)}.")
         for one in self.wish.quiet_ignore:
             met = came.get(one.address)
             told = self._told(met) if met else {"address": one.address, "names": self._names(one.address), "kinds": [], "last_served": None}
@@ -370,7 +369,7 @@ class _Judging:
             self.who["callers"].append(self._told(caller))
             whose = "the server's own address" if reason is None else f"an address to ignore ({reason})"
             self.missing.append(
-                f"{caller.address} is {whose}, but clients were served over plain HTTP there, and WSUS knows {_listed([one.name for one in hidden])} "
+                f"{caller.address} is {whose}, but clients were served over plain HTTP there, and WSUS knows {some_of([one.name for one in hidden])} "
                 "at it. Name those that may be turned away in absent_ignore, or see what brings them there."
             )
 
@@ -390,7 +389,7 @@ class _Judging:
             self.who["not_seen"] = [{**one.as_dict(), "counts_until": format_time(one.last_seen + self.wish.absent_days * DAY)} for one in absent]
             self.missing.append(
                 f"WSUS knows {len(absent)} computer{'s' * (len(absent) != 1)} that it has not seen since {self.first.date()}: "
-                f"{_listed([f'{one.name} (last on {one.last_seen.date()})' for one in absent])}. Each has to come over TLS, be named in "
+                f"{some_of([f'{one.name} (last on {one.last_seen.date()})' for one in absent])}. Each has to come over TLS, be named in "
                 f"absent_ignore, or stay away for {self.wish.absent_days} days."
             )
         self._too_late([one for one in counting if one.last_seen > self.complete_until])
@@ -410,7 +409,7 @@ class _Judging:
         self.late = True
         self.bounds.append(max(moments) + LOG_LAG)
         self.missing.append(
-            f"{_listed(names)} came so lately (last at {format_time(max(moments))}) that the log, which is written up to a minute late, need not "
+            f"{some_of(names)} came so lately (last at {format_time(max(moments))}) that the log, which is written up to a minute late, need not "
             "tell over what yet. Look again in some minutes."
         )
 
@@ -422,12 +421,12 @@ class _Judging:
         gone = [one for one in came if one.last_seen.date() not in self.traffic.days]
         if gone:
             self.missing.append(
-                f"WSUS saw {_listed([one.name for one in gone])} on {dates(sorted({one.last_seen.date() for one in gone}))}, and the log has no "
+                f"WSUS saw {some_of([one.name for one in gone])} on {dates(sorted({one.last_seen.date() for one in gone}))}, and the log has no "
                 "request of then that was answered with success: it was deleted, or the site did not log."
             )
         if came and not self.traffic.tls_served and not as_client:
             self.missing.append(
-                f"WSUS saw {_listed([one.name for one in came])} in these days, and no client is in the log, neither over HTTP nor over TLS: it is "
+                f"WSUS saw {some_of([one.name for one in came])} in these days, and no client is in the log, neither over HTTP nor over TLS: it is "
                 "not the log of their calls, or a part of it is missing."
             )
         elif len(places) > self.traffic.tls_served and not as_client:
@@ -445,7 +444,7 @@ class _Judging:
         left = downstream_left(self.state, self.wish.downstream, self.now)
         if left:
             self.who["downstream"] = [{"name": plain(fqdn), "why": plain(why, "message")} for fqdn, why in left]
-            told = _listed([f"{plain(fqdn)} ({plain(why, 'message')})" for fqdn, why in left])
+            told = some_of([f"{plain(fqdn)} ({plain(why, 'message')})" for fqdn, why in left])
             self.missing.append(f"These downstream servers still come over HTTP: {told}.")
 
     def unfinished(self) -> None:
@@ -493,10 +492,3 @@ class _Judging:
         last = caller.last_served
         served = format_time(last) if last else None
         return {"address": caller.address, "names": self._names(caller.address), "kinds": list(caller.kinds), "last_served": served}
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:NAMES_IN_A_SENTENCE])
-    if len(names) > len(shown):
-        shown.append(f"{len(names) - len(shown)} more")
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -30,6 +30,7 @@ DOWNSTREAM_SERVICES = ("dssauthwebservice", "serversyncwebservice")
 MOST_NAMES = 5
 """How many names of one address are told: behind a NAT there can be a thousand."""
 MOST_AGENTS = 5
+NAMES_IN_A_SENTENCE = 10
 MOST_ADDRESSES = 1000
 """How many of the addresses that only fail over TLS are told by their text."""
 _IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
@@ -393,6 +394,14 @@ def _told(caller: Caller, name: Named) -> dict[str, Any]:
         "last_served": format_time(caller.last_served) if caller.last_served else None,
         **{number: sum(getattr(use, number) for use in caller.uses) for number in ("served", "refused", "failed", "probed")},
     }
+
+
+def some_of(words: Sequence[str]) -> str:
+    """As many of them as a sentence holds, and how many more there are."""
+    shown = list(words[:NAMES_IN_A_SENTENCE])
+    if len(words) > len(shown):
+        shown.append(f"{len(words) - len(shown)} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def dates(days: Sequence[datetime.date]) -> str:
