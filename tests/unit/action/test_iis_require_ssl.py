@@ -15,51 +15,23 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils import server_act
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.authorities import thumbprint_of
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.state import State, format_time
 
+from tests.unit.action.clock import stop_clock
 from tests.unit.action.test_interface import strings
 from tests.unit.plugin_utils.machines import FIVE, FQDN, NOW, issued, looked, offering, read, require
+from tests.unit.plugin_utils.test_quiet import EMPTY, caller
 
 BOUND = thumbprint_of(issued("good").der_base64)
 OTHER = thumbprint_of(issued("other").der_base64)
 DAY = datetime.timedelta(days=1)
-CALLER: dict[str, Any] = {
-    "address": "10.1.0.8",
-    "service": "ClientWebService",
-    "agent": "-",
-    "own": False,
-    "last": "2026-11-20T01:02:00Z",
-    "last_served": "2026-11-20T01:02:00Z",
-    "served": 1,
-    "refused": 0,
-    "failed": 0,
-    "probed": 0,
-}
-REFUSED = {**CALLER, "address": "10.1.0.9", "last": "2026-11-20T02:00:00Z", "last_served": None, "served": 0, "refused": 3}
-LOG: dict[str, Any] = {
-    "logged": True,
-    "folder": r"C:\inetpub\logs\LogFiles\W3SVC1",
-    "days": [f"2026-11-{day}" for day in range(13, 22)],
-    "files": 8,
-    "lines": 100,
-    "missing_fields": [],
-    "truncated": False,
-    "tls_served": 3,
-    "tls_failed": [],
-    "callers": [],
-    "computers": {"seen": 0, "absent": []},
-    "unreadable": {},
-}
+CALLER = caller("10.1.0.8", "2026-11-20T01:02:00Z")
+REFUSED = caller("10.1.0.9", "2026-11-20T02:00:00Z", last_served=None, served=0, refused=3)
+LOG: dict[str, Any] = {**EMPTY, "computers": {"seen": 0, "absent": []}}
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time for which the certificates of the machines were issued."""
-
-    class Clock(datetime.datetime):
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
-            return NOW.astimezone(tz)
-
-    monkeypatch.setattr(server_action, "datetime", SimpleNamespace(datetime=Clock, UTC=datetime.UTC))
+    stop_clock(monkeypatch, server_action)
     monkeypatch.setattr(ActionModule, "PAUSE", 0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import datetime
 import functools
 import importlib
 import re
@@ -19,7 +18,8 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils import server_act
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.host_action import BACKUP, HostAction
 from ansible_collections.securepatch.wsus.plugins.plugin_utils.state import State
 
-from tests.unit.plugin_utils.machines import NOW, SETUP, document, looked, offering, read
+from tests.unit.action.clock import stop_clock
+from tests.unit.plugin_utils.machines import SETUP, document, looked, offering, read
 
 ROOT = Path(__file__).parents[3]
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
@@ -161,13 +161,7 @@ def test_a_module_that_changes_nothing_shows_no_diff_and_keeps_no_backup(module:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time for which the certificates of the machines were issued."""
-
-    class Clock(datetime.datetime):
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
-            return NOW.astimezone(tz)
-
-    monkeypatch.setattr(server_action, "datetime", SimpleNamespace(datetime=Clock, UTC=datetime.UTC))
+    stop_clock(monkeypatch, server_action)
 
 
 def run(module: str, state: State, **arguments: Any) -> dict[str, Any]:

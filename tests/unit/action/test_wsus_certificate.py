@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import stat
 from collections.abc import Callable
@@ -20,7 +19,8 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils import server_act
 from tests.lab import modules
 from tests.lab.machine import Machine
 from tests.lab.payload import Asked
-from tests.unit.plugin_utils.machines import FQDN, MARKS, NOW, bind, document, entry, issued, text
+from tests.unit.action.clock import stop_clock
+from tests.unit.plugin_utils.machines import FQDN, MARKS, bind, document, entry, issued, text
 from tests.unit.plugin_utils.papers import CA, answer_to, ca_of, issuing, leaf, pem, request, root, text_of, thumbprint, trusted, waiting
 
 FOLDER = r"C:\Users\Administrator\AppData\Local\Temp\ansible-tmp-1"
@@ -31,14 +31,7 @@ GOOD, LONGER, EXPIRED = (issued(kind).thumbprint for kind in ("good", "longer", 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time for which the certificates were issued."""
-
-    class Clock(datetime.datetime):
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
-            return NOW.astimezone(tz)
-
-    for module in (server_action, wsus_certificate):
-        monkeypatch.setattr(module, "datetime", SimpleNamespace(datetime=Clock, UTC=datetime.UTC))
+    stop_clock(monkeypatch, server_action, wsus_certificate)
 
 
 class OnMachine(wsus_certificate.ActionModule):

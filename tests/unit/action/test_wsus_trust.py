@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,8 @@ from ansible_collections.securepatch.wsus.plugins.plugin_utils import server_act
 from tests.lab import modules
 from tests.lab.machine import Machine
 from tests.lab.payload import Asked
-from tests.unit.plugin_utils.machines import FQDN, NOW, document, read
+from tests.unit.action.clock import stop_clock
+from tests.unit.plugin_utils.machines import FQDN, document, read
 from tests.unit.plugin_utils.papers import issuing, leaf, p7, pem, root, text_of, thumbprint, trusted
 
 ROOT, ISSUING = root().certificate, issuing().certificate
@@ -27,13 +27,7 @@ THE_ROOT, THE_ISSUING, THE_LEAF = (thumbprint(text_of(each)) for each in (ROOT, 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time for which the certificates were issued."""
-
-    class Clock(datetime.datetime):
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
-            return NOW.astimezone(tz)
-
-    monkeypatch.setattr(server_action, "datetime", SimpleNamespace(datetime=Clock, UTC=datetime.UTC))
+    stop_clock(monkeypatch, server_action)
 
 
 class Neighbours:
